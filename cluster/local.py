@@ -1,0 +1,49 @@
+"""A cluster of processes on this machine."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import dask
+from distributed import Client, LocalCluster
+
+from cluster.backend import ClusterError
+from cluster.spec import ClusterSpec
+
+_CONFIG = {
+    # Work is committed inside the tasks: a result is a small record, and a lost worker's task just runs again.
+    "distributed.scheduler.worker-saturation": 1.1,
+    "distributed.comm.timeouts.connect": "30s",
+    "distributed.worker.profile.enabled": False,
+}
+
+
+class LocalBackend:
+    """Worker processes beside the client, reachable from this machine only."""
+
+    def render(self, spec: ClusterSpec) -> Mapping[str, Any]:
+        return {
+            "name": spec.name,
+            "n_workers": spec.workers,
+            "threads_per_worker": spec.threads,
+            "memory_limit": spec.worker_memory_bytes,
+            "processes": True,
+            "host": "127.0.0.1",
+            "dashboard_address": "127.0.0.1:0",
+            "silence_logs": logging.ERROR,
+        }
+
+    @contextmanager
+    def open(self, spec: ClusterSpec) -> Iterator[Client]:
+        with dask.config.set(_CONFIG):
+            try:
+                cluster = LocalCluster(**self.render(spec))
+            except (OSError, RuntimeError, TimeoutError) as error:
+                raise ClusterError(
+                    f"region {spec.region}: no local cluster: {type(error).__name__}: {error}"
+                ) from error
+            with cluster, Client(cluster, set_as_default=False) as client:
+                yield client

@@ -1,0 +1,148 @@
+"""A run's YAML file to a frozen RunConfig: all faults at once, each with file, line, key path, found and allowed.
+
+Values are strictly typed (`"512"` is no number). Light: pydantic and PyYAML only.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+from pydantic.json_schema import models_json_schema
+from pydantic_core import ErrorDetails
+
+from pipeline.config.document import Document, KeyPath, Place, mask_credentials
+from pipeline.config.faults import explain, hint, locate
+from pipeline.config.model import DEFAULT_REGION, ProductConfig, RunConfig
+from pipeline.config.yamlsource import assign, read_document
+from pipeline.types import Json
+
+
+def load_config(
+    path: Path, product_models: Mapping[str, type[ProductConfig]], sets: Sequence[str] = (), output: str | None = None
+) -> RunConfig:
+    """Read a config file, replace what `sets` (`key.path=value`) and `output` say, and check all of it.
+
+    Raises ConfigError with every fault, one a line; no message holds a value that came from the environment.
+    """
+    document = read_document(path)
+    for assignment in sets:
+        assign(document, assignment)
+    if output is not None:
+        document.clear(("output",), Place.option("--output"))
+        document.store(("output",), output)
+    context = {"folder": path.parent, "products": product_models}
+    config, errors = _checked(document, context)
+    explain(document, errors, config_schema(product_models) if errors else {})
+    _check_references(document)
+    if config is None or document.faults:
+        raise document.error()
+    config.variables.update((at, variable.written) for at, variable in document.variables.items())
+    return config
+
+
+def redacted(config: RunConfig) -> dict[str, Json]:
+    """The config as JSON for reports and run folders, without secrets.
+
+    A value that came from the environment, whatever its key, stands as it was written (`${VAR}`); credentials inside
+    URLs are `***`; SecretStr fields are masked by pydantic.
+    """
+    data: dict[str, Json] = config.model_dump(mode="json", by_alias=True)
+    for path, written in config.variables.items():
+        _hide(data, path, written)
+    masked: dict[str, Json] = _masked(data)
+    return masked
+
+
+def config_schema(product_models: Mapping[str, type[ProductConfig]]) -> dict[str, Json]:
+    """The JSON Schema (Draft 2020-12) of a config file whose products are of the given kinds."""
+    models: list[type[BaseModel]] = [RunConfig, *product_models.values()]
+    references, schema = models_json_schema([(model, "validation") for model in models])
+    definitions: dict[str, Json] = schema["$defs"]
+    run: dict[str, Json] = definitions.pop("RunConfig")
+    kinds = [references[(model, "validation")] for model in models[1:]]
+    run["properties"]["products"]["items"] = {"oneOf": kinds}
+    del definitions["ProductConfig"]  # the base of products, which nothing refers to any more
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return head | run | {"title": "Groundswell run", "$defs": definitions}
+
+
+def _hide(data: Json, path: KeyPath, written: str) -> None:
+    for depth, step in enumerate(path, start=1):
+        if step not in (data if isinstance(data, dict) else range(len(data))):
+            return
+        if depth == len(path) or not isinstance(data[step], dict | list):
+            data[step] = written
+            return
+        data = data[step]
+
+
+def _masked(value: Json) -> Json:
+    if isinstance(value, dict):
+        return {key: _masked(child) for key, child in value.items()}
+    if isinstance(value, list):
+        return [_masked(child) for child in value]
+    return mask_credentials(value) if isinstance(value, str) else value
+
+
+def _checked(document: Document, context: Mapping[str, object]) -> tuple[RunConfig | None, list[ErrorDetails]]:
+    """Validate; a second time without the unknown keys, which hide a section's own rules, and with text as text."""
+    config, errors = _attempt(document.data, context)
+    unknown = [error for error in errors if error["type"] == "extra_forbidden"]
+    numbers = [locate(document, error) for error in errors if error["type"] == "string_type"]
+    texts = [path for path in numbers if path in document.variables and document.get(path) is not None]
+    for path in texts:
+        # A variable's text looked like a number or true, but its key wants text.
+        document.store(path, document.variables[path].text)
+    if unknown or texts:
+        known = copy.deepcopy(document.data)
+        for path in (locate(document, error) for error in unknown):
+            around = known
+            for step in path[:-1]:
+                around = around[step]
+            around.pop(path[-1], None)
+        config, errors = _attempt(known, context)
+    return config, [*unknown, *errors]
+
+
+def _attempt(data: Json, context: Mapping[str, object]) -> tuple[RunConfig | None, list[ErrorDetails]]:
+    try:
+        return RunConfig.model_validate_json(json.dumps(data), strict=True, context=dict(context)), []
+    except ValidationError as error:
+        return None, error.errors(include_url=False)
+
+
+def _check_references(document: Document) -> None:
+    """Names that must agree across sections; looks at plain data, so that faults elsewhere hide none of these."""
+    sources, clusters = (_mapping(document.get((key,))) for key in ("sources", "clusters"))
+    products = document.get(("products",))
+    entries = [_mapping(product) for product in products] if isinstance(products, list) else []
+    used = [product.get("source") for product in entries]
+    named: dict[str, int] = {}
+    for i, product in enumerate(entries):
+        if isinstance(used[i], str) and used[i] not in sources:
+            path: KeyPath = ("products", i, "source")
+            allowed = f"allowed: a source, of {', '.join(sources) or 'none'}"
+            document.fail(path, f"found {document.show(path)}{hint(document, path, sources)}; {allowed}")
+        name = product.get("name") or product.get("product")
+        # Two names that differ in case alone are one folder on many disks.
+        if isinstance(name, str) and named.setdefault(name.casefold(), i) != i:
+            path = ("products", i, "name" if product.get("name") else "product")
+            other = f"products.{named[name.casefold()]} has that name too"
+            document.fail(path, f"found {document.show(path)}, but {other}; allowed: a `name:` of its own")
+    for source in sources:
+        if source not in used and all(isinstance(name, str) for name in used):
+            document.fail(("sources", source), "found a source that no product uses; allowed: only sources in use")
+    places = [("sources", key, "region") for key in sources]
+    regions = [document.get(place) for place in places]
+    shown = [DEFAULT_REGION, *(document.show(place) for place in places if isinstance(document.get(place), str))]
+    for region in clusters:
+        if region != DEFAULT_REGION and region not in regions:
+            document.fail(("clusters", region), f"found a region of no source; allowed: {', '.join(shown)}")
+
+
+def _mapping(value: Json) -> dict[str, Json]:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,112 @@
+"""The error tree: what failed, and therefore what a handler should do about it.
+
+    GroundswellError                 every error this project raises on purpose; `exit_code` is what a run ends with
+    ├── ConfigError                  the YAML file or the command line is wrong: fix it (exit 2)
+    ├── PreflightError               nothing was started: output not writable, no credentials, no cluster (exit 3)
+    ├── NothingToDoError             input was required and there was none (exit 5)
+    ├── CatalogError                 a catalogue cannot be read or is not STAC (exit 3: the plan was never made)
+    ├── PlanRefusedError             the plan cannot run as asked, e.g. one strip does not fit a worker (exit 3)
+    └── JobError                     one job failed; the others go on (exit 1)
+        ├── AssetError               one input file; the `missing_assets` policy decides whether the job goes on
+        │   ├── TransientAssetError  worth another attempt: time-outs, HTTP 429 and 5xx, cut connections
+        │   └── PermanentAssetError  another attempt gives the same: 404, not a raster, damaged, no CRS
+        ├── MissingAssetsError       more inputs lost than `missing_assets` allows
+        ├── OutputError              an output file failed its own validation before upload
+        └── StoreError               the output store refused or lost a request
+            └── TransientStoreError  worth another attempt
+
+Rule: an error names what was found, what was expected, which job, item, file or key, and how to fix it.
+"""
+
+from __future__ import annotations
+
+EXIT_DONE = 0
+EXIT_JOBS_FAILED = 1
+EXIT_BAD_CONFIG = 2
+EXIT_PREFLIGHT = 3
+EXIT_CLAIMED = 4
+EXIT_NOTHING_TO_DO = 5
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+
+
+class GroundswellError(Exception):
+    """Every error raised on purpose; the message alone must let the reader act."""
+
+    exit_code = EXIT_JOBS_FAILED
+
+
+class ConfigError(GroundswellError):
+    """The configuration or the command line is wrong; the message lists every fault with file, line and key path."""
+
+    exit_code = EXIT_BAD_CONFIG
+
+
+class PreflightError(GroundswellError):
+    """Nothing was started because it could not have ended well."""
+
+    exit_code = EXIT_PREFLIGHT
+
+
+class NothingToDoError(GroundswellError):
+    """Input was required and there was none."""
+
+    exit_code = EXIT_NOTHING_TO_DO
+
+
+class CatalogError(GroundswellError):
+    """A catalogue cannot be read, or what it holds is not STAC."""
+
+    exit_code = EXIT_PREFLIGHT
+
+
+class PlanRefusedError(GroundswellError):
+    """The plan cannot run as asked; the message says by how many bytes and which key changes it."""
+
+    exit_code = EXIT_PREFLIGHT
+
+
+class JobError(GroundswellError):
+    """One job failed; it is named, and no other job stops because of it."""
+
+
+class AssetError(JobError):
+    """One input file could not give its pixels; carries what the ledger records of it."""
+
+    def __init__(self, href: str, cause: str, *, item: str = "", asset: str = "", attempts: int = 1) -> None:
+        self.href, self.cause, self.item, self.asset, self.attempts = href, cause, item, asset, attempts
+        where = f"item {item}, asset {asset}: " if item else ""
+        super().__init__(f"{where}{href}: {cause}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild_asset_error, (type(self), self.href, self.cause, self.item, self.asset, self.attempts)
+
+
+class TransientAssetError(AssetError):
+    """Worth another attempt."""
+
+
+class PermanentAssetError(AssetError):
+    """Another attempt would give the same."""
+
+
+class MissingAssetsError(JobError):
+    """More of a job's inputs were lost than its `missing_assets` policy allows."""
+
+
+class OutputError(JobError):
+    """An output file failed its own validation; nothing was uploaded."""
+
+
+class StoreError(JobError):
+    """The output store refused or lost a request; the message names bucket or folder, key and operation."""
+
+
+class TransientStoreError(StoreError):
+    """Worth another attempt."""
+
+
+def _rebuild_asset_error(
+    kind: type[AssetError], href: str, cause: str, item: str, asset: str, attempts: int
+) -> AssetError:
+    return kind(href, cause, item=item, asset=asset, attempts=attempts)

@@ -1,0 +1,1 @@
+"""Doing the plan: jobs in flight, retries, the journal and live progress."""

@@ -1,0 +1,88 @@
+"""Live progress, a line per region: a moving bar in a terminal, now and then a plain line elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from pipeline.types import Outcome, Status
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_LINE_EVERY_S = 10.0
+
+
+class Progress(Protocol):
+    """Told of every outcome."""
+
+    def update(self, outcome: Outcome) -> None: ...
+
+
+@contextmanager
+def show_progress(console: Console, totals: Mapping[str, int]) -> Iterator[Progress]:
+    """Progress for so many jobs per region, drawn on a console as it can."""
+    if console.is_terminal:
+        with _bars(console, totals) as bars:
+            yield bars
+    else:
+        yield _Lines(console, totals)
+
+
+class _Lines:
+    """One plain line every ten seconds, and one for each failure."""
+
+    def __init__(self, console: Console, totals: Mapping[str, int]) -> None:
+        self._console, self._totals = console, totals
+        self._done = dict.fromkeys(totals, 0)
+        self._next = time.monotonic() + _LINE_EVERY_S
+
+    def update(self, outcome: Outcome) -> None:
+        if outcome.status is Status.RETRY:
+            return
+        self._done[outcome.region] += 1
+        if outcome.status is Status.FAILED:
+            self._console.print(_failure(outcome), markup=False, highlight=False)
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + _LINE_EVERY_S
+            parts = [f"{region} {self._done[region]}/{total}" for region, total in self._totals.items()]
+            self._console.print("progress: " + ", ".join(parts), markup=False, highlight=False)
+
+
+class _Bars:
+    def __init__(self, console: Console, totals: Mapping[str, int]) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415 (only here)
+        from rich.progress import Progress as RichProgress
+
+        self.bars = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+        )
+        self._tasks = {region: self.bars.add_task(region, total=total, note="") for region, total in totals.items()}
+        self._failed = dict.fromkeys(totals, 0)
+
+    def update(self, outcome: Outcome) -> None:
+        if outcome.status is Status.RETRY:
+            return
+        if outcome.status is Status.FAILED:
+            self._failed[outcome.region] += 1
+            self.bars.console.print(_failure(outcome), markup=False, highlight=False)
+        failed = self._failed[outcome.region]
+        self.bars.update(self._tasks[outcome.region], advance=1, note=f"{failed} failed" if failed else "")
+
+
+@contextmanager
+def _bars(console: Console, totals: Mapping[str, int]) -> Iterator[_Bars]:
+    bars = _Bars(console, totals)
+    with bars.bars:
+        yield bars
+
+
+def _failure(outcome: Outcome) -> str:
+    return f"failed: {outcome.job_id}: {outcome.error}: {outcome.cause}"

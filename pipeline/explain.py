@@ -1,0 +1,67 @@
+"""Why a tile would be made again: its planned fingerprint document beside the committed ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from cluster.sizing import task_bytes
+from pipeline.config import load_config
+from pipeline.errors import ConfigError
+from pipeline.execute.records import current_items
+from pipeline.plan.fingerprint import differences
+from pipeline.plan.jobs import job_document
+from pipeline.prepare import Prepared, prepare
+from pipeline.products import product_models
+from pipeline.session import cluster_specs
+from pipeline.types import Job, Json
+from pipeline.write.store import Store
+
+
+def explain_tile(path: Path, tile: str, sets: Sequence[str], output: str | None, snapshot: Path | None) -> str:
+    """One paragraph a job of the tile: committed, new, or what changed since its current item.
+
+    tile: a tile id, or `product/tile/period`. Raises ConfigError when the config has no such tile.
+    """
+    config = load_config(path, product_models(), sets, output)
+    budgets = {
+        region: task_bytes(spec.worker_memory_bytes, spec.threads) for region, spec in cluster_specs(config).items()
+    }
+    prepared = prepare(config, budgets, snapshot=snapshot)
+    jobs = {job.id: job for job in prepared.plan.jobs if tile in {job.id, job.tile.id}}
+    skipped = {skip.job_id for skip in prepared.plan.skipped if tile in {skip.job_id, skip.job_id.split("/")[1]}}
+    if not jobs and not skipped:
+        known = sorted(
+            {job.tile.id for job in prepared.plan.jobs} | {s.job_id.split("/")[1] for s in prepared.plan.skipped}
+        )
+        raise ConfigError(f"no job of this config is about {tile!r}; its tiles: {', '.join(known[:20]) or 'none'}")
+    current = current_items(prepared.store)
+    lines = [f"{job_id}: committed, nothing to do" for job_id in sorted(skipped)]
+    for job_id in sorted(jobs):
+        lines += _explain(prepared, jobs[job_id], current.get(job_id))
+    return "\n".join(lines)
+
+
+def _explain(prepared: Prepared, job: Job, item_key: str | None) -> Iterator[str]:
+    if item_key is None:
+        yield f"{job.id}: never committed here; it will be made from {len(job.items)} scenes"
+        return
+    product = next(product for product in prepared.products if product.name == job.product)
+    changes = differences(_document(prepared.store, item_key), job_document(product, job.tile, job.period, job.items))
+    yield f"{job.id}: will be made again, {len(changes)} changes since {item_key}"
+    for change in changes:
+        yield f"  {change}"
+
+
+def _document(store: Store, item_key: str) -> Json:
+    """The fingerprint document that a committed item was made from."""
+    item = json.loads(store.get_bytes(item_key))
+    folder = item_key.rpartition("/")[0]
+    parts: list[str] = folder.split("/")
+    for part in item["assets"]["inputs"]["href"].split("/"):
+        if part == "..":
+            parts.pop()
+        else:
+            parts.append(part)
+    return json.loads(store.get_bytes("/".join(parts)))["document"]

@@ -1,0 +1,1 @@
+"""Pixels to pixels: masks, radiometric offsets, composites, indices. No I/O, no knowledge of files or jobs."""

@@ -1,0 +1,23 @@
+"""Spectral indices on stored integers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+INDEX_NODATA = -32768
+INDEX_SCALE = 1e-4
+
+
+def normalised_difference(plus: NDArray[Any], minus: NDArray[Any]) -> NDArray[np.int16]:
+    """(plus - minus) / (plus + minus), stored as int16 in units of 1e-4; -32768 where either band has no data (0).
+
+    plus, minus: (y, x) uint16 reflectances with one common scale and no offset. Source: Rouse et al. 1974 for NDVI with
+    plus = near infrared and minus = red.
+    """
+    total = plus.astype(np.int32) + minus
+    valid = (plus != 0) & (minus != 0)
+    ratio = np.divide(plus.astype(np.int32) - minus, total, out=np.zeros(total.shape, np.float64), where=valid)
+    return np.where(valid, np.rint(ratio / INDEX_SCALE), INDEX_NODATA).astype(np.int16)

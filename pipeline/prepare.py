@@ -1,0 +1,103 @@
+"""From a config to a plan: the cheap phase, joined once for `pipeline.run` and for every verb that asks 'what if'."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.config import RunConfig, SourceConfig
+from pipeline.plan.grids import utm_tiles
+from pipeline.plan.jobs import ProductPlan, Targets, plan_jobs
+from pipeline.plan.periods import plan_periods
+from pipeline.products import load_product
+from pipeline.read.access import Access
+from pipeline.read.raster import attempt
+from pipeline.search.catalog import Query
+from pipeline.search.snapshot import HeaderReader, Snapshot, read_snapshot, search, select_items
+from pipeline.types import Asset, Grid, Item, Plan
+from pipeline.write.cog import CogOptions
+from pipeline.write.commit import list_committed
+from pipeline.write.store import Store, open_store
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A plan, and what it was made from."""
+
+    store: Store
+    snapshot: Snapshot
+    products: tuple[ProductPlan, ...]
+    targets: Targets
+    items: tuple[Item, ...]
+    plan: Plan
+
+
+def prepare(
+    config: RunConfig, task_bytes: Mapping[str, int], *, snapshot: Path | None = None, overwrite: bool = False
+) -> Prepared:
+    """Search (or replay a snapshot), list what is committed, and plan the rest.
+
+    task_bytes: region → memory one task may use. Raises CatalogError, StoreError, PlanRefusedError.
+    """
+    storage = config.storage
+    store = open_store(config.output, endpoint=storage.endpoint, profile=storage.profile, anonymous=storage.anonymous)
+    found = (
+        read_snapshot(snapshot)
+        if snapshot is not None
+        else search(config.sources, _query(config), _header_reader(config))
+    )
+    products = tuple(
+        load_product(entry.product).plan(entry, config.region_of(entry), cog_options(config, entry.name))
+        for entry in config.products
+    )
+    targets = Targets(
+        utm_tiles(config.area.bbox, config.grid.tile_px, config.grid.resolution_m),
+        plan_periods(config.period.start, config.period.end, config.period.every),
+    )
+    items = select_items(found, _aliases(config))
+    committed: dict[str, Collection[str]] = {}
+    if not overwrite:
+        committed = {product.name: list_committed(store, product.name) for product in products}
+    plan = plan_jobs(products, targets, items, committed, task_bytes)
+    return Prepared(store, found, products, targets, items, plan)
+
+
+def access_of(source: SourceConfig) -> Access:
+    """How the files of a source are opened."""
+    storage = source.storage
+    return Access(
+        sign=source.sign,
+        collection=source.collection or "",
+        endpoint=storage.endpoint if storage else None,
+        profile=storage.profile if storage else None,
+        anonymous=storage.anonymous if storage else False,
+        local=source.items is not None and "://" not in source.items,
+    )
+
+
+def cog_options(config: RunConfig, product: str) -> CogOptions:
+    """How a product's COGs are written."""
+    entry = next(entry for entry in config.products if entry.name == product)
+    cog = config.write_of(entry).cog
+    return CogOptions(compress=cog.compress, level=cog.level)
+
+
+def _query(config: RunConfig) -> Query:
+    return Query(config.area.bbox, config.period.start, config.period.end)
+
+
+def _aliases(config: RunConfig) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Per source, every band that any of its products reads."""
+    aliases: dict[str, dict[str, tuple[str, ...]]] = {}
+    for entry in config.products:
+        bands = load_product(entry.product).aliases(entry)
+        aliases.setdefault(entry.source, {}).update({band: tuple(names) for band, names in bands.items()})
+    return aliases
+
+
+def _header_reader(config: RunConfig) -> HeaderReader:
+    def read(source: str, asset: Asset) -> Grid:
+        return attempt(asset, access_of(config.sources[source]), "", lambda raster: raster.grid)
+
+    return read

@@ -1,0 +1,114 @@
+"""What a product is to the rest of the pipeline, and the ledger of inputs it lost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import xarray as xr
+
+from pipeline.config import ProductConfig
+from pipeline.errors import AssetError, MissingAssetsError, PermanentAssetError
+from pipeline.plan.jobs import ProductPlan
+from pipeline.read.access import Access
+from pipeline.types import Asset, AssetLoss, Item, Job, Made
+from pipeline.write.cog import CogOptions
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Context:
+    """How and where a job works; the same for every job of a product in a run. Picklable, free of secrets."""
+
+    access: Access
+    cog: CogOptions
+    skip_missing: bool
+    """False: the first lost asset fails the job."""
+    max_missing_fraction: float
+    threads: int
+    """Reads in flight and kernels in parallel within one job."""
+
+
+class Product(Protocol):
+    """One kind of product; a module offers it as `PRODUCT`."""
+
+    @property
+    def model(self) -> type[ProductConfig]:
+        """Model of its entry in the config."""
+
+    def plan(self, entry: ProductConfig, region: str, cog: CogOptions) -> ProductPlan:
+        """What the planner needs to know of an entry; pure."""
+
+    def aliases(self, entry: ProductConfig) -> Mapping[str, Sequence[str]]:
+        """Logical bands a job reads → asset keys or band names that mean them, best first."""
+
+    def make(self, job: Job, entry: ProductConfig, context: Context, workdir: Path) -> Made:
+        """One tile, from reading to validated files in `workdir`; publishes nothing. Raises JobError."""
+
+    def open(self, job: Job, entry: ProductConfig, access: Access) -> xr.Dataset:
+        """The job's observations as a lazy Dataset (time, y, x): nothing is read before it is computed."""
+
+
+class Ledger:
+    """Every input a job lost, and the policy that says how much loss is too much; safe from several threads."""
+
+    def __init__(self, job: Job, context: Context, expected: int) -> None:
+        """expected: assets the job would read if none were lost."""
+        self._job, self._context, self._expected = job, context, expected
+        self._weight = 0
+        self._lock = threading.Lock()
+        self._losses: dict[tuple[str, str], AssetLoss] = {}
+        self._notes: dict[str, None] = {}
+
+    def read(self, item: Item, band: str, use: Callable[[Asset], T], weight: int = 1) -> T | None:
+        """`use(asset)`, or None with the loss recorded; a lost asset is not asked for again.
+
+        weight: how many assets are lost with this one. Raises MissingAssetsError where the policy is to fail.
+        """
+        try:
+            asset = item.assets.get(band)
+            if asset is None:
+                raise PermanentAssetError("(none)", f"the item has no asset for {band}", item=item.id, asset=band)
+            if (item.id, band) in self._losses:
+                return None
+            return use(asset)
+        except AssetError as error:
+            with self._lock:
+                self._weight += weight
+                self._losses[item.id, band] = AssetLoss(
+                    item.id, band, error.href, type(error).__name__, error.cause, error.attempts
+                )
+            if not self._context.skip_missing:
+                raise MissingAssetsError(f"{self._job.id}: {error}; missing_assets.policy is fail") from error
+            return None
+
+    def lost(self, item: Item, band: str) -> bool:
+        """True where that asset is in the ledger."""
+        return (item.id, band) in self._losses
+
+    def note(self, text: str | None) -> None:
+        """Keep a remark for the item and the report, once."""
+        if text:
+            with self._lock:
+                self._notes[text] = None
+
+    def check(self) -> None:
+        """Raise MissingAssetsError, naming what was lost, once more than the allowed fraction of the assets is gone."""
+        if self._weight > self._context.max_missing_fraction * self._expected:
+            named = "; ".join(f"{loss.item}/{loss.asset}: {loss.cause}" for loss in self.losses[:5])
+            raise MissingAssetsError(
+                f"{self._job.id}: {self._weight} of {self._expected} assets lost, missing_assets.max_fraction allows "
+                f"{self._context.max_missing_fraction:.0%}: {named}"
+            )
+
+    @property
+    def losses(self) -> tuple[AssetLoss, ...]:
+        return tuple(self._losses[key] for key in sorted(self._losses))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(sorted(self._notes))

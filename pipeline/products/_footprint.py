@@ -1,0 +1,26 @@
+"""Where a scene lies on a tile, by its catalogue footprint alone: for scenes whose pixels could not be read."""
+
+from __future__ import annotations
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from pyproj import Transformer
+from rasterio.features import rasterize
+from shapely.geometry import shape as to_geometry
+
+from pipeline.types import Item
+
+
+def footprint(item: Item, geobox: GeoBox) -> NDArray[np.bool_]:
+    """(y, x) True where the item's footprint touches the tile; everywhere when it cannot be projected."""
+    transformer = Transformer.from_crs(4326, str(geobox.crs), always_xy=True)
+    outline = shapely.segmentize(to_geometry(item.geometry), 0.05)
+    projected = shapely.transform(outline, lambda xy: np.column_stack(transformer.transform(*xy.T)))
+    if not np.isfinite(shapely.get_coordinates(projected)).all():
+        return np.ones(geobox.shape.yx, np.bool_)
+    burned = rasterize(
+        [(projected, 1)], out_shape=geobox.shape.yx, transform=geobox.transform, all_touched=True, dtype="uint8"
+    )
+    return np.asarray(burned, np.bool_)

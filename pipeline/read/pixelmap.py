@@ -1,0 +1,154 @@
+"""Where each target pixel lies in a source raster: nearest neighbour, planned once per pair of grids.
+
+Three cases, one result: grids of one CRS map by an index per row and per column (exact; a plain copy where they are
+consecutive); other grids by coordinates on a coarse mesh, interpolated in between, with the mesh refined until the error
+is below `MAX_ERROR_PX`. Plans are shared by all dates and bands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from pyproj import Transformer
+
+from pipeline.types import Affine6, Grid
+
+MAX_ERROR_PX = 0.02
+"""Bound on the coordinate error of an interpolated plan, in source pixels (checked at every mesh cell's centre)."""
+_OUTSIDE = -1.0e9
+_MESH_STEPS = (64, 32, 16, 8, 4, 2, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class PixelMap:
+    """Source row and column of every target pixel: by index (`rows`, `cols`) or by a mesh; the other pair is empty."""
+
+    shape: tuple[int, int]
+    """Of the target, (y, x)."""
+    source_shape: tuple[int, int]
+    rows: NDArray[np.int64]
+    """(y,) source row per target row; outside values are < 0 or >= the source's height."""
+    cols: NDArray[np.int64]
+    mesh_rows: NDArray[np.float64]
+    """(ny, nx) fractional source rows at every `step`-th target pixel's centre."""
+    mesh_cols: NDArray[np.float64]
+    step: int
+
+    def window(
+        self, rows: tuple[int, int], cols: tuple[int, int] | None = None, pad: int = 0
+    ) -> tuple[slice, slice] | None:
+        """Source rows and columns that target rows and columns [first, last) need, grown by `pad`.
+
+        cols: None for all. None where the target needs nothing of the source.
+        """
+        left, right = cols or (0, self.shape[1])
+        found = []
+        for index, mesh, (first, last), size in (
+            (self.rows, self.mesh_rows, rows, self.source_shape[0]),
+            (self.cols, self.mesh_cols, (left, right), self.source_shape[1]),
+        ):
+            needed = _covered(mesh[self._nodes(*rows), self._nodes(left, right)]) if mesh.size else index[first:last]
+            inside = needed[(needed >= 0) & (needed < size)]
+            if not inside.size:
+                return None
+            found.append(slice(max(0, int(inside.min()) - pad), min(size, int(inside.max()) + 1 + pad)))
+        return found[0], found[1]
+
+    def _nodes(self, first: int, last: int) -> slice:
+        """Mesh nodes between which target pixels [first, last) lie."""
+        return slice(first // self.step, -(-(last - 1) // self.step) + 1)
+
+
+def _covered(mesh: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Every whole number between the smallest and the largest mesh value that is inside the projection's domain."""
+    inside = mesh[mesh > _OUTSIDE / 2]
+    if not inside.size:
+        return np.empty(0, np.int64)
+    return np.arange(int(np.floor(inside.min())), int(np.floor(inside.max())) + 1)
+
+
+@lru_cache(maxsize=256)
+def pixel_map(source: Grid, target: GeoBox) -> PixelMap:
+    """The plan from `source` to `target`; pure, cached per process. Raises ValueError for a singular transform."""
+    inverse = _invert(source.transform)
+    same_crs = str(target.crs).upper() == source.crs.upper()
+    none_i, none_f = np.empty(0, np.int64), np.empty((0, 0), np.float64)
+    if same_crs and inverse[1] == inverse[3] == 0 and target.transform.b == target.transform.d == 0:
+        x, y = _centres(target)
+        rows, cols = _floor(inverse[4] * (y - inverse[5])), _floor(inverse[0] * (x - inverse[2]))
+        return PixelMap(target.shape.yx, source.shape, rows, cols, none_f, none_f, 1)
+    for step in _MESH_STEPS:
+        mesh = _mesh(source, target, step)
+        if step == 1 or _mesh_error(source, target, mesh, step) <= MAX_ERROR_PX:
+            break
+    return PixelMap(target.shape.yx, source.shape, none_i, none_i, *mesh, step)
+
+
+def exact_coordinates(
+    source: Grid, target: GeoBox, cols: NDArray[Any], rows: NDArray[Any]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Fractional source (rows, cols) of target pixel coordinates (0.5 is the first pixel's centre), by pyproj itself."""
+    a, b, c, d, e, f = _invert(source.transform)
+    to_x, to_y = target.transform[:3], target.transform[3:6]
+    x, y = to_x[0] * cols + to_x[1] * rows + to_x[2], to_y[0] * cols + to_y[1] * rows + to_y[2]
+    if str(target.crs).upper() != source.crs.upper():
+        x, y = _transformer(str(target.crs), source.crs).transform(x, y)
+    dx, dy = np.asarray(x) - c, np.asarray(y) - f
+    return d * dx + e * dy, a * dx + b * dy
+
+
+@lru_cache(maxsize=64)
+def _transformer(target_crs: str, source_crs: str) -> Transformer:
+    return Transformer.from_crs(target_crs, source_crs, always_xy=True)
+
+
+def _centres(target: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """x of every column's and y of every row's centre, for a target that is not rotated."""
+    x = target.transform.c + target.transform.a * (np.arange(target.shape[1]) + 0.5)
+    y = target.transform.f + target.transform.e * (np.arange(target.shape[0]) + 0.5)
+    return x, y
+
+
+def _floor(coordinate: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Pixel of a coordinate; rounding noise of a billionth of a pixel does not move an exact edge."""
+    return np.floor(coordinate + 1e-9).astype(np.int64)
+
+
+def _invert(transform: Affine6) -> Affine6:
+    """(a', b', origin x, d', e', origin y): column = a'(x - ox) + b'(y - oy), row = d'(x - ox) + e'(y - oy)."""
+    a, b, c, d, e, f = transform
+    det = a * e - b * d
+    if not np.isfinite(det) or det == 0:
+        raise ValueError(f"the raster's transform {transform} cannot be inverted")
+    return (e / det, -b / det, c, -d / det, a / det, f)
+
+
+def _mesh(source: Grid, target: GeoBox, step: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    height, width = target.shape
+    nodes = [np.arange(-(-(side - 1) // step) + 1) * step + 0.5 for side in (width, height)]
+    rows, cols = exact_coordinates(source, target, *np.meshgrid(*nodes))
+    outside = ~(np.isfinite(rows) & np.isfinite(cols))
+    rows[outside] = cols[outside] = _OUTSIDE
+    return np.ascontiguousarray(rows), np.ascontiguousarray(cols)
+
+
+def _mesh_error(
+    source: Grid, target: GeoBox, mesh: tuple[NDArray[np.float64], NDArray[np.float64]], step: int
+) -> float:
+    """Largest distance, in source pixels, between the interpolated and the exact coordinate at the cells' centres."""
+    ny, nx = mesh[0].shape
+    if ny < 2 or nx < 2:
+        return np.inf
+    col, row = np.meshgrid((np.arange(nx - 1) + 0.5) * step + 0.5, (np.arange(ny - 1) + 0.5) * step + 0.5)
+    error = 0.0
+    for nodes, exact in zip(mesh, exact_coordinates(source, target, col, row), strict=True):
+        middle = (nodes[:-1, :-1] + nodes[:-1, 1:] + nodes[1:, :-1] + nodes[1:, 1:]) / 4
+        both_outside = ~np.isfinite(exact) & (middle == _OUTSIDE)
+        difference = np.where(both_outside, 0.0, np.abs(middle - exact))
+        error = max(error, float(np.max(np.nan_to_num(difference, nan=np.inf))))
+    return error

@@ -1,0 +1,92 @@
+"""Why a file did not open: asked of the server or the disk directly, since GDAL's messages do not say.
+
+Runs only after a failure, so the good path never pays for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+from pipeline.errors import AssetError
+from pipeline.read.access import Access, sign
+
+_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
+_PASSING = {408, 425, 429, 500, 502, 503, 504}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the first bytes of a file say; `cause` None when they look healthy."""
+
+    transient: bool
+    cause: str | None
+
+
+def probe(href: str, access: Access) -> Finding:
+    """Classify a failed read by the first 512 bytes: missing, refused, not a raster, or worth another attempt."""
+    if href.startswith("s3://"):
+        return _probe_s3(href, access)
+    if "://" in href:
+        return _probe_http(href, access)
+    path = Path(href)
+    if not path.is_file():
+        return Finding(transient=False, cause="no such file")
+    with path.open("rb") as handle:
+        return _judge_bytes(handle.read(512), path.stat().st_size)
+
+
+def _probe_http(href: str, access: Access) -> Finding:
+    try:
+        with requests.get(
+            sign(href, access, renew=True),
+            headers={"Range": "bytes=0-511"},
+            timeout=(10, access.timeout_s),
+            stream=True,
+        ) as answer:
+            status = answer.status_code
+            head = next(answer.iter_content(512), b"") if status in {200, 206} else b""
+            size = answer.headers.get("Content-Range", "").rpartition("/")[2] or answer.headers.get(
+                "Content-Length", ""
+            )
+    except requests.RequestException as error:
+        return Finding(transient=True, cause=f"no answer from the server: {type(error).__name__}")
+    except AssetError as error:
+        return Finding(transient=True, cause=error.cause)
+    if status in {200, 206}:
+        return _judge_bytes(head, int(size) if size.isdigit() else None)
+    # A signed address can be refused because its token ended a moment ago: the next attempt signs anew.
+    passing = status in _PASSING or (status in {401, 403} and access.sign == "planetary-computer")
+    return Finding(transient=passing, cause=f"HTTP {status}")
+
+
+def _probe_s3(href: str, access: Access) -> Finding:
+    import s3fs  # noqa: PLC0415 (needed only after a failure, slow to import)
+
+    fs = s3fs.S3FileSystem(
+        anon=access.anonymous,
+        profile=access.profile,
+        endpoint_url=access.endpoint,
+        requester_pays=access.sign == "requester-pays",
+        use_listings_cache=False,
+    )
+    try:
+        head = fs.cat_file(href, start=0, end=512)
+        return _judge_bytes(head, fs.info(href)["size"])
+    except FileNotFoundError:
+        return Finding(transient=False, cause="S3: no such key")
+    except PermissionError as error:
+        return Finding(transient=False, cause=f"S3: access denied: {error}")
+    except OSError as error:
+        return Finding(transient=True, cause=f"S3: {error}")
+
+
+def _judge_bytes(head: bytes, size: int | None) -> Finding:
+    if size == 0 or not head:
+        return Finding(transient=False, cause="the file is empty")
+    if not head.startswith(_MAGIC):
+        start = head[:4].decode("latin-1").replace("\n", " ")
+        return Finding(transient=False, cause=f"not a TIFF or JPEG 2000 (starts with {start!r})")
+    return Finding(transient=False, cause=None)

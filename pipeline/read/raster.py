@@ -1,0 +1,161 @@
+"""One raster file through rasterio: its true grid, windows of its pixels, and errors that say whose fault it is.
+
+The seam behind which a faster reader goes: everything above asks for `open_raster(...)` and `Raster.read(...)`.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import rasterio
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
+from rasterio.windows import Window
+
+from pipeline.errors import AssetError, PermanentAssetError, TransientAssetError
+from pipeline.read.access import Access, check_href, gdal_options, gdal_path, redact, sign
+from pipeline.read.probe import probe
+from pipeline.types import Asset, Grid
+
+_DRIVERS = ["GTiff", "JP2OpenJPEG"]
+_MAX_SIDE = 1_000_000
+_MAX_BLOCK_BYTES = 512 * 2**20
+
+# GDAL repeats every failure on this logger, signed addresses included; each one is raised as an AssetError anyway.
+logging.getLogger("rasterio").setLevel(logging.CRITICAL)
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Raster:
+    """An open band: its grid and how to read windows of it."""
+
+    dataset: DatasetReader
+    band: int
+    grid: Grid
+    dtype: np.dtype[Any]
+    nodata: float | None
+    note: str | None
+    """Set when the file contradicts its catalogue entry: what was declared, what was found."""
+
+    def read(self, rows: slice, cols: slice) -> np.ndarray:
+        """Pixels of a window inside the raster, (rows, cols), in the file's dtype; always whole, never short."""
+        window = Window.from_slices(rows, cols)
+        return np.asarray(self.dataset.read(self.band, window=window))
+
+    def read_coarse(self, max_px: int) -> np.ndarray:
+        """The whole raster decimated to at most `max_px` a side, nearest, from the overviews where there are any."""
+        factor = max(1.0, max(self.grid.shape) / max_px)
+        shape = tuple(max(1, int(side / factor)) for side in self.grid.shape)
+        return np.asarray(self.dataset.read(self.band, out_shape=shape))
+
+
+@contextmanager
+def open_raster(asset: Asset, access: Access, *, renew: bool = False) -> Iterator[Raster]:
+    """Open one asset, signed at this moment, with the grid its own header states.
+
+    Raises PermanentAssetError when the file is no raster we can place (no CRS, ground control points only, absurd
+    size), and rasterio's errors for the rest: `attempt` turns those into asset errors.
+    """
+    check_href(asset.href, access)
+    address = gdal_path(sign(asset.href, access, renew=renew))
+    with (
+        rasterio.Env(**gdal_options(asset.href, access)),
+        DatasetReader(address, driver=_DRIVERS, sharing=False) as dataset,
+    ):
+        yield _describe(dataset, asset)
+
+
+def attempt(asset: Asset, access: Access, item: str, use: Callable[[Raster], T]) -> T:
+    """`use(raster)`, tried again while the cause may pass; the error that is left names item, asset, href and cause.
+
+    Raises PermanentAssetError or, when `access.attempts` were not enough, TransientAssetError.
+    """
+    for number in range(1, access.attempts + 1):
+        try:
+            with open_raster(asset, access, renew=number > 1) as raster:
+                return use(raster)
+        except AssetError as error:
+            failure = error
+        except (RasterioError, OSError) as error:
+            failure = _classify(asset, access, error, first=number == 1)
+        except ValueError as error:
+            failure = PermanentAssetError(asset.href, f"cannot be read: {redact(str(error))}")
+        last = number == access.attempts or isinstance(failure, PermanentAssetError)
+        if last:
+            break
+        logger.debug("attempt %d of %d: %s", number, access.attempts, failure)
+        time.sleep(0.5 * 2 ** (number - 1) * (1 + random.random()))  # noqa: S311 (jitter, not a secret)
+    kind = type(failure)
+    raise kind(asset.href, failure.cause, item=item, asset=asset.key, attempts=number) from None
+
+
+def _classify(asset: Asset, access: Access, error: Exception, *, first: bool) -> AssetError:
+    """Whose fault a GDAL error is: asks the server itself, since GDAL's texts do not tell.
+
+    A remote file whose first bytes look healthy may have been cut on the way: it gets one more attempt before it is
+    called damaged.
+    """
+    message = redact(str(error)).removeprefix(gdal_path(asset.href)).strip(" :,")
+    cause = getattr(error, "__cause__", None)
+    if cause is not None and str(cause) not in message:
+        message = f"{message} ({redact(str(cause))})"
+    finding = probe(asset.href, access)
+    if finding.transient or (first and finding.cause is None and "://" in asset.href):
+        return TransientAssetError(asset.href, finding.cause or message)
+    return PermanentAssetError(asset.href, finding.cause or f"damaged or not readable: {message}")
+
+
+def _describe(dataset: DatasetReader, asset: Asset) -> Raster:
+    """The open dataset as a Raster, or a refusal by name."""
+    height, width = dataset.height, dataset.width
+    if not 0 < height <= _MAX_SIDE or not 0 < width <= _MAX_SIDE:
+        raise PermanentAssetError(asset.href, f"absurd size {width} x {height} pixels; at most {_MAX_SIDE} a side")
+    if not 1 <= asset.band <= dataset.count:
+        raise PermanentAssetError(asset.href, f"band {asset.band} asked for; the file has {dataset.count}")
+    dtype = np.dtype(dataset.dtypes[asset.band - 1])
+    rows, cols = dataset.block_shapes[asset.band - 1]
+    if rows * cols * dtype.itemsize > _MAX_BLOCK_BYTES:
+        raise PermanentAssetError(
+            asset.href, f"one block decodes to {rows * cols * dtype.itemsize} bytes; at most {_MAX_BLOCK_BYTES}"
+        )
+    grid, note = _true_grid(dataset, asset)
+    nodata = dataset.nodatavals[asset.band - 1]
+    return Raster(dataset, asset.band, grid, dtype, asset.nodata if nodata is None else nodata, note)
+
+
+def _true_grid(dataset: DatasetReader, asset: Asset) -> tuple[Grid, str | None]:
+    """The header's grid; the declared one only where the header has none and the shapes agree."""
+    shape = (dataset.height, dataset.width)
+    declared = asset.grid
+    crs = dataset.crs
+    if not crs:
+        if declared is not None and declared.shape == shape:
+            return declared, f"{asset.href}: no CRS in the file; the catalogue's {declared.crs} was used"
+        found = "only ground control points" if dataset.gcps[0] else "none"
+        said = "none" if declared is None else f"a grid of {declared.shape}, the file has {shape}"
+        raise PermanentAssetError(asset.href, f"no usable CRS: the file has {found}, the catalogue {said}")
+    code = crs.to_epsg()
+    grid = Grid(f"EPSG:{code}" if code else crs.to_wkt(), tuple(dataset.transform[:6]), shape)
+    if declared is None or _same_grid(grid, declared):
+        return grid, None
+    return grid, (
+        f"{asset.href}: the catalogue declares {declared.crs} {declared.shape} at {declared.transform[0]:g}, "
+        f"the file has {grid.crs[:40]} {grid.shape} at {grid.transform[0]:g}; the file's own grid was used"
+    )
+
+
+def _same_grid(one: Grid, other: Grid) -> bool:
+    tolerance = 1e-6 * max(abs(one.transform[0]), abs(one.transform[4]), 1e-12)
+    close = all(
+        abs(a - b) <= max(tolerance, 1e-12 * abs(a)) for a, b in zip(one.transform, other.transform, strict=True)
+    )
+    return one.shape == other.shape and close and one.crs == other.crs

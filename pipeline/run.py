@@ -1,0 +1,59 @@
+"""`python -m pipeline.run config.yaml`: the command line of a run; `pipeline.session` joins the stages.
+
+Only the standard library is imported before the arguments are understood, so `--help` and a mistyped option answer at
+once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.errors import EXIT_PREFLIGHT, GroundswellError, StoreError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a config; returns the exit code (see `pipeline.errors`)."""
+    options = parser().parse_args(arguments)
+    from pipeline.session import Options, run_config  # noqa: PLC0415 (heavy: everything a run needs)
+
+    try:
+        return run_config(Options(**vars(options)))
+    except StoreError as error:  # outside a job: the output itself cannot be used
+        code, message = EXIT_PREFLIGHT, f"output: {error}"
+    except GroundswellError as error:
+        code, message = error.exit_code, str(error)
+    print(f"error: {message}", file=sys.stderr)
+    return code
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line of a run."""
+    made = argparse.ArgumentParser(
+        prog="python -m pipeline.run",
+        description="Make what a config asks for: search, plan, run on Dask, commit. "
+        "Run it again to resume: what is committed is skipped.",
+        epilog="exit codes: 0 all done or skipped; 1 some jobs failed; 2 bad config or usage; 3 preflight refused; "
+        "5 nothing to do; 130, 143 interrupted, resumable",
+    )
+    made.add_argument("config", type=Path, metavar="CONFIG", help="the YAML file that describes the run")
+    made.add_argument("--dry-run", action="store_true", help="print the plan and stop")
+    made.add_argument("--yes", action="store_true", help="do not ask before money is spent")
+    made.add_argument("--overwrite", action="store_true", help="make every job again and replace its item")
+    made.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="sets",
+        metavar="KEY=VALUE",
+        help="replace one key of the config, e.g. products.sentinel2.mask.dilate_px=5; may be repeated",
+    )
+    made.add_argument("--output", metavar="URI", help="replace `output:`, a folder or s3://bucket/prefix")
+    made.add_argument("--snapshot", type=Path, metavar="FILE", help="replay a run's items.parquet instead of searching")
+    return made
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""STAC items of every version and habit → one plain STAC 1.1 item of fixed types; what cannot be placed is refused.
+
+Reads STAC 0.9 to 1.1: `proj:epsg` and `proj:code`, projection fields on the item or on the asset, `raster:bands` and
+`bands`, `eo:bands` names and common names. The result is what the run's snapshot holds.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from pipeline.errors import CatalogError
+from pipeline.types import Json
+
+FACTS = "groundswell:facts"
+"""Property that holds, as JSON text, the catalogue's own properties that products decide by."""
+_MAX_SIDE = 1_000_000
+_PREFIXES = ("s2:", "sentinel:", "sentinel2:", "earthsearch:", "processing:", "sat:", "sar:", "landsat:", "view:")
+_PLAIN = ("platform", "constellation", "eo:cloud_cover", "gsd")
+
+
+def canonical(raw: Mapping[str, Any], source: str) -> tuple[Json, list[str]]:
+    """A plain STAC 1.1 item (hrefs must be absolute already) and notes on what was repaired.
+
+    Raises CatalogError naming the item when it has no id, no usable time or no footprint.
+    """
+    name = str(raw.get("id") or "")
+    if not name:
+        raise CatalogError("an item without an id")
+    properties = {key: value for key, value in (raw.get("properties") or {}).items() if value is not None}
+    facts = {key: value for key, value in properties.items() if key in _PLAIN or key.startswith(_PREFIXES)}
+    time = instant(properties.get("datetime") or properties.get("start_datetime"))
+    if time is None:
+        found = properties.get("datetime")
+        raise CatalogError(f"item {name}: no usable time: datetime is {found!r}; expected RFC 3339")
+    notes: list[str] = []
+    assets = {
+        key: _asset(name, key, asset, properties, notes)
+        for key, asset in (raw.get("assets") or {}).items()
+        if isinstance(asset, dict) and asset.get("href")
+    }
+    geometry = _geometry(name, raw)
+    updated = instant(properties.get("updated") or raw.get("updated"))
+    return {
+        "type": "Feature",
+        "stac_version": "1.1.0",
+        "id": name,
+        "collection": str(raw.get("collection") or ""),
+        "geometry": geometry,
+        "bbox": _bbox(geometry),
+        "properties": {
+            "datetime": time.isoformat(),
+            "updated": updated.isoformat() if updated else None,
+            "groundswell:source": source,
+            FACTS: json.dumps(facts, sort_keys=True),
+        },
+        "links": [{"rel": "self", "href": href, "type": "application/geo+json"} for href in _self_hrefs(raw)],
+        "assets": assets,
+    }, notes
+
+
+def instant(text: object) -> datetime | None:
+    """A time as UTC; a time without a zone is UTC already; None for what is no RFC 3339 time."""
+    try:
+        time = datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+def _asset(name: str, key: str, asset: Mapping[str, Any], properties: Mapping[str, Any], notes: list[str]) -> Json:
+    own = {field: value for field, value in asset.items() if value is not None}
+    grid: Json = {}
+    try:
+        grid = _declared_grid({**properties, **own})
+    except ValueError as error:
+        notes.append(f"item {name}, asset {key}: declared grid ignored: {error}; the file's own header is used")
+    size, checksum = own.get("file:size"), own.get("file:checksum")
+    return {
+        "href": str(own["href"]),
+        "type": str(own.get("type", "")),
+        "bands": _bands(own),
+        "file:checksum": None if checksum is None else str(checksum),
+        "file:size": size if isinstance(size, int) else None,
+        "proj:code": grid.get("code"),
+        "proj:shape": grid.get("shape"),
+        "proj:transform": grid.get("transform"),
+    }
+
+
+def _bands(asset: Mapping[str, Any]) -> Json:
+    """One entry a band inside the file: its names, nodata, scale and offset."""
+    optical, raster, merged = (asset.get(field) or [] for field in ("eo:bands", "raster:bands", "bands"))
+    count = max(1, len(optical), len(raster), len(merged))
+
+    def part(parts: Sequence[Any], number: int) -> Mapping[str, Any]:
+        return parts[number] if number < len(parts) and isinstance(parts[number], dict) else {}
+
+    bands = []
+    for number in range(count):
+        facts = {**asset, **part(optical, number), **part(raster, number), **part(merged, number)}
+        names = [facts.get("eo:common_name"), facts.get("common_name"), facts.get("name")]
+        bands.append(
+            {
+                "names": [str(one) for one in names if one],
+                "nodata": _number(facts.get("nodata")),
+                "scale": _number(facts.get("raster:scale", facts.get("scale"))),
+                "offset": _number(facts.get("raster:offset", facts.get("offset"))),
+            }
+        )
+    return bands
+
+
+def _declared_grid(fields: Mapping[str, Any]) -> Json:
+    """code, shape and transform that projection fields declare; empty when they say too little.
+
+    Raises ValueError when what they say is absurd.
+    """
+    code, epsg = fields.get("proj:code"), fields.get("proj:epsg")
+    crs = str(code).upper() if code else f"EPSG:{epsg}" if epsg else fields.get("proj:wkt2")
+    shape, transform = fields.get("proj:shape"), fields.get("proj:transform")
+    if not crs or shape is None or transform is None:
+        return {}
+    try:
+        sides = [int(side) for side in shape]
+        a, b, c, d, e, f = numbers = [float(number) for number in transform[:6]]
+    except (TypeError, ValueError):
+        raise ValueError(f"proj:shape {shape!r}, proj:transform {transform!r} are not numbers") from None
+    if len(sides) != 2 or not all(0 < side <= _MAX_SIDE for side in sides):
+        raise ValueError(f"proj:shape {sides}; expected two sides of 1..{_MAX_SIDE} pixels")
+    if not all(map(math.isfinite, numbers)) or a * e - b * d == 0:
+        raise ValueError(f"proj:transform {numbers} cannot be inverted")
+    return {"code": str(crs), "shape": sides, "transform": [a, b, c, d, e, f]}
+
+
+def _geometry(name: str, raw: Mapping[str, Any]) -> Json:
+    geometry, bbox = raw.get("geometry"), raw.get("bbox")
+    if isinstance(geometry, dict) and any(True for _ in points(geometry.get("coordinates"))):
+        return {"type": str(geometry.get("type")), "coordinates": geometry["coordinates"]}
+    if isinstance(bbox, list) and len(bbox) in {4, 6}:
+        west, south, east, north = bbox[0], bbox[1], bbox[len(bbox) // 2], bbox[len(bbox) // 2 + 1]
+        ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+        return {"type": "Polygon", "coordinates": [ring]}
+    raise CatalogError(f"item {name}: neither geometry nor bbox, so it cannot be placed on a tile")
+
+
+def points(coordinates: Json) -> Iterator[Sequence[float]]:
+    """Every position of GeoJSON coordinates, however deeply nested."""
+    if isinstance(coordinates, list | tuple) and coordinates:
+        if isinstance(coordinates[0], int | float):
+            yield coordinates
+        else:
+            for part in coordinates:
+                yield from points(part)
+
+
+def _bbox(geometry: Json) -> list[float]:
+    lon, lat = zip(*((float(point[0]), float(point[1])) for point in points(geometry["coordinates"])), strict=True)
+    return [min(lon), min(lat), max(lon), max(lat)]
+
+
+def _self_hrefs(raw: Mapping[str, Any]) -> list[str]:
+    return [str(link["href"]) for link in raw.get("links") or () if link.get("rel") == "self" and link.get("href")][:1]
+
+
+def _number(value: object) -> float | None:
+    """A number, also from text ("nan", "-9999" occur); None for anything else."""
+    try:
+        return None if value is None or isinstance(value, bool) else float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None

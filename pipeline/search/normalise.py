@@ -1,0 +1,81 @@
+"""A canonical STAC item → the frozen `Item` that stages share, with assets by the band names a product asks for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from pipeline.errors import CatalogError
+from pipeline.search.canonical import FACTS, instant, points
+from pipeline.types import Asset, Grid, Item, Json
+
+
+def to_item(item: Json, aliases: Mapping[str, Sequence[str]]) -> Item:
+    """The same item as a frozen value; a band the item does not have is left out.
+
+    aliases: logical band → asset keys or band names that mean it, best first.
+    """
+    properties = item["properties"]
+    time = instant(properties["datetime"])
+    if time is None:
+        raise CatalogError(f"item {item['id']}: no usable time in the snapshot: {properties['datetime']!r}")
+    found = {band: next(_candidates(item["assets"], (band, *names)), None) for band, names in aliases.items()}
+    return Item(
+        id=item["id"],
+        collection=item.get("collection") or "",
+        source=properties["groundswell:source"],
+        time=time,
+        solar_day=solar_time(time, item["geometry"]).date(),
+        geometry=item["geometry"],
+        assets={band: asset for band, asset in found.items() if asset is not None},
+        updated=_canonical_time(properties.get("updated")),
+        properties=json.loads(properties[FACTS]),
+        href=next((link["href"] for link in item.get("links") or () if link.get("rel") == "self"), None),
+    )
+
+
+def solar_time(time: datetime, geometry: Json) -> datetime:
+    """Mean solar time at the footprint's middle: 15 degrees an hour; measured across the antimeridian where it crosses."""
+    lons = [float(point[0]) for point in points(geometry.get("coordinates"))]
+    if lons and max(lons) - min(lons) > 180:
+        lons = [lon + 360 if lon < 0 else lon for lon in lons]
+    middle = (min(lons) + max(lons)) / 2 if lons else 0.0
+    return time + timedelta(hours=(middle - 360 if middle > 180 else middle) / 15)
+
+
+def _candidates(assets: Mapping[str, Json], names: Sequence[str]) -> Iterator[Asset]:
+    """Everything that goes by one of the names, best name first: asset keys before band names."""
+    for name in names:
+        if assets.get(name):
+            yield _asset(name, assets[name], 1)
+        for key, asset in assets.items():
+            for number, band in enumerate((asset or {}).get("bands") or (), start=1):
+                if name in (band.get("names") or ()):
+                    yield _asset(key, asset, number)
+
+
+def _asset(key: str, asset: Json, number: int) -> Asset:
+    bands = asset.get("bands") or [{}]
+    facts = bands[number - 1] if number <= len(bands) else {}
+    code, shape, transform = (asset.get(f"proj:{field}") for field in ("code", "shape", "transform"))
+    grid = None
+    if code and shape and transform:
+        a, b, c, d, e, f = (float(value) for value in transform)
+        grid = Grid(code, (a, b, c, d, e, f), (int(shape[0]), int(shape[1])))
+    return Asset(
+        key=key,
+        href=asset["href"],
+        band=number,
+        grid=grid,
+        nodata=facts.get("nodata"),
+        scale=facts.get("scale"),
+        offset=facts.get("offset"),
+        checksum=asset.get("file:checksum"),
+        size_bytes=asset.get("file:size"),
+    )
+
+
+def _canonical_time(text: object) -> str | None:
+    time = instant(text) if text is not None else None
+    return time.isoformat() if time else None

@@ -1,0 +1,226 @@
+"""Pages and a table for readers, derived from the items that are current; rebuilt at run end, never by jobs.
+
+Everything here can be deleted and made again. The root page is put last, pages that no longer belong are removed after
+it, so a reader who starts at `catalog.json` finds what it links to.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from stac_geoparquet.arrow import parse_stac_items_to_arrow, to_parquet
+
+from pipeline.write.files import json_bytes
+from pipeline.write.footprint import join_bboxes
+from pipeline.write.stac import ITEM_TYPE, STAC_VERSION, used_extensions
+from pipeline.write.store import Store
+
+PAGE_LINKS = 990
+"""Children of one page; with root, parent and licence links a page stays within 1,000 links."""
+
+READS_AT_ONCE = 16
+BATCH_ITEMS = 2000
+"""Items held in memory at once."""
+
+TABLE_KEY = "items.parquet"
+ROOT_KEY = "catalog.json"
+JSON_TYPE = "application/json"
+Document = dict[str, Any]
+
+
+def write_catalog(store: Store, name: str, current: Mapping[str, Iterable[str]]) -> int:
+    """Write `catalog.json`, the collection pages and `items.parquet` for the given items; returns how many there were.
+
+    `current`: item keys by product, all under `items/<product>/`. Reads each item once. Hrefs are relative everywhere;
+    in `items.parquet` they are relative to the root of the output. Without any item the table is removed.
+    Raises StoreError when an item named is not there.
+    """
+    collections = {product: Collected(product) for product in sorted(current)}
+
+    def items() -> Iterator[Document]:
+        for product, collected in collections.items():
+            for key, item in _read_items(store, sorted(current[product])):
+                collected.add(key, item)
+                yield _seen_from_root(key, item)
+
+    with tempfile.TemporaryDirectory() as folder:
+        table = _write_table(items(), Path(folder))
+        if table:
+            store.put_file(table, TABLE_KEY)
+        else:
+            store.delete(TABLE_KEY)
+    full = [collected for collected in collections.values() if collected.links]
+    pages = {key: page for collected in full for key, page in render_pages(collected).items()}
+    for key, page in pages.items():
+        store.put_bytes(json_bytes(page), key)
+    store.put_bytes(json_bytes(_root(name, [collected.product for collected in full])), ROOT_KEY)
+    for key in [key for key, _ in store.list_objects("collections/") if key not in pages]:
+        store.delete(key)
+    return sum(len(collected.links) for collected in full)
+
+
+@dataclass
+class Collected:
+    """What a collection says of its items, gathered one by one."""
+
+    product: str
+    links: list[Document] = field(default_factory=list)
+    bboxes: list[list[float]] = field(default_factory=list)
+    times: list[str] = field(default_factory=list)
+    licenses: set[str] = field(default_factory=set)
+    license_links: dict[str, Document] = field(default_factory=dict)
+    providers: dict[str, Document] = field(default_factory=dict)
+    item_assets: dict[str, Document] = field(default_factory=dict)
+    summaries: dict[str, set[Any]] = field(default_factory=dict)
+
+    def add(self, key: str, item: Document) -> None:
+        properties = item["properties"]
+        self.links.append({"rel": "item", "href": f"../../{key}", "type": ITEM_TYPE, "title": item["id"]})
+        # Only the outline of all is kept, so that a hundred thousand items weigh little.
+        self.bboxes = [join_bboxes([*self.bboxes, item["bbox"]])]
+        times = [*self.times, properties["start_datetime"], properties["end_datetime"]]
+        self.times = [min(times), max(times)]
+        self.licenses.add(properties["license"])
+        self.license_links |= {link["href"]: link for link in item["links"] if link["rel"] == "license"}
+        self.providers |= {each["name"]: each for each in properties.get("providers", ())}
+        for name, asset in item["assets"].items():
+            self.item_assets.setdefault(name, _common(asset))
+            if asset.get("proj:code"):
+                self.summaries.setdefault("proj:code", set()).add(asset["proj:code"])
+            if "gsd" in asset:
+                self.summaries.setdefault("gsd", set()).add(asset["gsd"])
+
+
+def render_pages(collected: Collected) -> dict[str, Document]:
+    """The pages of a collection by key: `collection.json`, and pages below it where its items need more than one."""
+    folder = f"collections/{collected.product}"
+    pages: dict[str, Document] = {}
+    links, level = collected.links, 0
+    while len(links) > PAGE_LINKS:
+        level += 1
+        groups, links = list(_batches(links, PAGE_LINKS)), []
+        for number, group in enumerate(groups, start=1):
+            name = f"page-{level}-{number:04d}"
+            pages[f"{folder}/{name}.json"] = _page(collected.product, name, group)
+            _adopt(pages, folder, group, f"{name}.json")
+            links.append({"rel": "child", "href": f"./{name}.json", "type": JSON_TYPE, "title": name})
+    pages[f"{folder}/collection.json"] = _collection(collected, links)
+    _adopt(pages, folder, links, "collection.json")
+    return pages
+
+
+def _adopt(pages: dict[str, Document], folder: str, children: list[Document], parent: str) -> None:
+    for link in children:
+        if link["rel"] == "child":
+            page = pages[posixpath.normpath(f"{folder}/{link['href']}")]
+            page["links"].append({"rel": "parent", "href": f"./{parent}", "type": JSON_TYPE})
+
+
+def _page(product: str, name: str, links: list[Document]) -> Document:
+    return {
+        "type": "Catalog",
+        "stac_version": STAC_VERSION,
+        "id": f"{product}-{name}",
+        "description": f"Part of the items of {product}.",
+        "links": [{"rel": "root", "href": f"../../{ROOT_KEY}", "type": JSON_TYPE}, *links],
+    }
+
+
+def _collection(collected: Collected, links: list[Document]) -> Document:
+    item_assets = collected.item_assets
+    summaries: Document = {name: sorted(values) for name, values in sorted(collected.summaries.items())}
+    licenses = collected.licenses
+    up = [{"rel": rel, "href": f"../../{ROOT_KEY}", "type": JSON_TYPE} for rel in ("root", "parent")]
+    return {
+        "type": "Collection",
+        "stac_version": STAC_VERSION,
+        "stac_extensions": used_extensions([summaries, *item_assets.values()]),
+        "id": collected.product,
+        "title": collected.product,
+        "description": f"Product {collected.product}: {len(collected.links)} items made by Groundswell.",
+        "license": next(iter(licenses)) if len(licenses) == 1 else "other",
+        "providers": [collected.providers[name] for name in sorted(collected.providers)],
+        "extent": {"spatial": {"bbox": collected.bboxes}, "temporal": {"interval": [collected.times]}},
+        "summaries": summaries,
+        "item_assets": item_assets,
+        "links": [*up, *(collected.license_links[href] for href in sorted(collected.license_links)), *links],
+    }
+
+
+def _root(name: str, products: list[str]) -> Document:
+    children = [
+        {"rel": "child", "href": f"./collections/{product}/collection.json", "type": JSON_TYPE, "title": product}
+        for product in products
+    ]
+    return {
+        "type": "Catalog",
+        "stac_version": STAC_VERSION,
+        "id": name,
+        "description": f"What the run {name} and the runs before it on this output have made, product by product.",
+        "links": [{"rel": "root", "href": f"./{ROOT_KEY}", "type": JSON_TYPE}, *children],
+    }
+
+
+def _common(asset: Document) -> Document:
+    """What holds of this asset in every item of a collection."""
+    own = ("href", "file:size", "file:checksum", "proj:code", "proj:wkt2", "proj:shape", "proj:transform", "proj:bbox")
+    common = {name: value for name, value in asset.items() if name not in own}
+    if "bands" in common:
+        common["bands"] = [{n: v for n, v in band.items() if n != "statistics"} for band in common["bands"]]
+    return common
+
+
+def _read_items(store: Store, keys: Iterable[str]) -> Iterator[tuple[str, Document]]:
+    def read(key: str) -> tuple[str, Document]:
+        return key, json.loads(store.get_bytes(key))
+
+    with ThreadPoolExecutor(READS_AT_ONCE) as pool:
+        for batch in _batches(keys, BATCH_ITEMS):
+            yield from pool.map(read, batch)
+
+
+def _seen_from_root(key: str, item: Document) -> Document:
+    """An item as a row of the table: hrefs from the root of the output; nodata a number, as a column has one type."""
+    folder = posixpath.dirname(key)
+
+    def moved(part: Document) -> Document:
+        href = part["href"]
+        return {**part, "href": f"./{posixpath.normpath(f'{folder}/{href}')}"} if href.startswith(".") else part
+
+    def typed(asset: Document) -> Document:
+        bands = [
+            {**band, "nodata": float(band["nodata"])} if "nodata" in band else band for band in asset.get("bands", ())
+        ]
+        return {**moved(asset), "bands": bands} if bands else moved(asset)
+
+    return {
+        **item,
+        "assets": {name: typed(asset) for name, asset in item["assets"].items()},
+        "links": [moved(link) for link in item["links"]],
+    }
+
+
+def _write_table(items: Iterator[Document], folder: Path) -> Path | None:
+    """stac-geoparquet of the items in a bounded amount of memory; None when there are none."""
+    first = next(items, None)
+    if first is None:
+        return None
+    chunks, table = folder / "chunks", folder / TABLE_KEY
+    chunks.mkdir()
+    rows = chain([first], items)
+    to_parquet(parse_stac_items_to_arrow(rows, chunk_size=BATCH_ITEMS, schema="ChunksToDisk", tmpdir=chunks), table)
+    return table
+
+
+def _batches(values: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    iterator = iter(values)
+    while batch := list(islice(iterator, size)):
+        yield batch

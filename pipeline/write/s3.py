@@ -1,0 +1,219 @@
+"""S3 and whatever speaks it: exactly one PutObject per object, and one retry policy around every request.
+
+s3fs gives the session, the credentials and the event loop; its own retries, botocore's retries and every listing cache
+are off, so that what is tried how often is decided in `S3Store._call` alone.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import aiohttp
+import s3fs
+from botocore import exceptions as boto
+from fsspec.asyn import sync
+
+from pipeline.errors import StoreError, TransientStoreError
+from pipeline.write.store import check_key, check_prefix
+
+MAX_PUT_BYTES = 5 * 1024**3
+"""Largest object S3 takes in one PutObject; more needs a multipart upload, which is not atomic to abandon."""
+
+ATTEMPTS = 5
+BACKOFF_S = 0.5
+"""Upper bound of the first pause; it doubles, with full jitter: four pauses last at most 7.5 s."""
+
+CONNECT_TIMEOUT_S = 10
+READ_TIMEOUT_S = 60
+
+TRANSIENT_CODES = frozenset(
+    {"BadDigest", "IncompleteBody", "RequestTimeout", "SlowDown", "Throttling", "XAmzContentSHA256Mismatch"}
+)
+"""Codes that come with a 4xx status although another attempt may succeed."""
+
+NETWORK_ERRORS = (boto.ConnectionError, boto.HTTPClientError, boto.ResponseStreamingError, aiohttp.ClientError, OSError)
+
+HINTS = {
+    "403": "check that the credentials may read, list, put and delete under this prefix",
+    "AccessDenied": "check that the credentials may read, list, put and delete under this prefix",
+    "ExpiredToken": "renew the credentials and run again; what is committed is kept",
+    "InvalidAccessKeyId": "check the profile or the AWS_ environment variables",
+    "NoSuchBucket": "make the bucket first, or correct `output`",
+    "RequestTimeTooSkewed": "set this machine's clock",
+    "SignatureDoesNotMatch": "check the secret key of the profile or the AWS_ environment variables",
+}
+
+
+@dataclass(frozen=True)
+class S3Store:
+    """A bucket, or a prefix in one; credentials come from the profile or the environment of the process that asks."""
+
+    bucket: str
+    prefix: str = ""
+    """Without slashes around it; empty for the whole bucket."""
+    endpoint: str | None = None
+    """None: AWS, or what AWS_ENDPOINT_URL says."""
+    profile: str | None = None
+    anonymous: bool = False
+
+    @property
+    def uri(self) -> str:
+        return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
+
+    def put_file(self, path: Path, key: str) -> None:
+        size = path.stat().st_size
+        if size > MAX_PUT_BYTES:
+            raise StoreError(
+                f"{self.uri}, key {key}: found {size} bytes in {path}, one atomic put takes at most {MAX_PUT_BYTES}; "
+                "use smaller tiles"
+            )
+        with path.open("rb") as handle:
+            digest = hashlib.file_digest(handle, lambda: hashlib.md5(usedforsecurity=False)).digest()
+            self._call("put_object", key, Body=handle, ContentMD5=_text(digest))
+
+    def put_bytes(self, data: bytes, key: str) -> None:
+        self._call("put_object", key, Body=data, ContentMD5=_md5(data))
+
+    def put_new(self, data: bytes, key: str) -> bool:
+        try:
+            self._call("put_object", key, Body=data, ContentMD5=_md5(data), IfNoneMatch="*")
+        except _TakenError:
+            # Also our own earlier attempt, whose acknowledgement was lost, ends here: only the bytes tell.
+            return self.get_bytes(key) == data
+        return True
+
+    def get_bytes(self, key: str) -> bytes:
+        full = self._full(key)
+        # Not fs.cat_file: it takes `?versionId=` out of names.
+        data: bytes = self._attempts("get_object", key, lambda fs: sync(fs.loop, _read, fs, self.bucket, full))
+        return data
+
+    def exists(self, key: str) -> bool:
+        try:
+            self._call("head_object", key)
+        except _MissingError:
+            return False
+        return True
+
+    def list_objects(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+        root = f"{self.prefix}/" if self.prefix else ""
+        query: dict[str, Any] = {"Bucket": self.bucket, "Prefix": root + check_prefix(prefix)}
+        while True:
+            page = self._attempts("list_objects_v2", prefix, lambda fs: fs.call_s3("list_objects_v2", **query))
+            for entry in page.get("Contents", ()):
+                yield entry["Key"].removeprefix(root), entry["Size"]
+            if not page.get("IsTruncated"):
+                return
+            query["ContinuationToken"] = page["NextContinuationToken"]
+
+    def delete(self, key: str) -> None:
+        self._call("delete_object", key)
+
+    def _full(self, key: str) -> str:
+        return check_key(f"{self.prefix}/{check_key(key)}" if self.prefix else key)
+
+    def _call(self, operation: str, key: str, **arguments: Any) -> Any:
+        body: bytes | BinaryIO | None = arguments.get("Body")
+
+        def request(fs: s3fs.S3FileSystem) -> Any:
+            if body is not None and not isinstance(body, bytes):
+                body.seek(0)  # an earlier attempt, or the digest, may have read it
+            return fs.call_s3(operation, Bucket=self.bucket, Key=self._full(key), **arguments)
+
+        return self._attempts(operation, key, request)
+
+    def _attempts(self, operation: str, key: str, request: Callable[[s3fs.S3FileSystem], Any]) -> Any:
+        """What the request returns; transient failures are tried again ATTEMPTS times in all, others raise at once."""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return request(_filesystem(self, os.getpid()))
+            except (boto.BotoCoreError, boto.ClientError, *NETWORK_ERRORS) as error:
+                failure = self._explain(error, operation, key, attempt)
+                if attempt == ATTEMPTS or not isinstance(failure, TransientStoreError):
+                    raise failure from error
+            time.sleep(random.uniform(0, BACKOFF_S * 2 ** (attempt - 1)))
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _explain(self, error: Exception, operation: str, key: str, attempt: int) -> StoreError:
+        where = f"s3://{self.bucket}, key {self.prefix + '/' if self.prefix else ''}{key}: {operation}"
+        tried = f" after {attempt} attempts" if attempt > 1 else ""
+        origin = error if isinstance(error, boto.ClientError) else error.__cause__
+        if not isinstance(origin, boto.ClientError):
+            transient = isinstance(error, NETWORK_ERRORS)
+            kind = TransientStoreError if transient else StoreError
+            return kind(f"{where} failed{tried}: {type(error).__name__}: {error}")
+        code = str(origin.response.get("Error", {}).get("Code", ""))
+        meta = origin.response.get("ResponseMetadata", {})
+        status = int(meta.get("HTTPStatusCode", 0))
+        hint = f"; {HINTS[code]}" if code in HINTS else ""
+        message = (
+            f"{where} failed{tried}: HTTP {status} {code}: {origin.response.get('Error', {}).get('Message', '')} "
+            f"(request id {meta.get('RequestId') or 'none'}){hint}"
+        )
+        if status == 404 and code != "NoSuchBucket":
+            return _MissingError(message)
+        if status == 412:
+            return _TakenError(message)
+        # 409 on a conditional put: another writer is at it; asked again, the store answers 412 or takes ours.
+        if status >= 500 or status in (408, 409, 429) or code in TRANSIENT_CODES:
+            return TransientStoreError(message)
+        return StoreError(message)
+
+
+class _MissingError(StoreError):
+    """There is no such key."""
+
+
+class _TakenError(StoreError):
+    """Something is already at the key of a put-if-absent."""
+
+
+@functools.lru_cache(maxsize=32)
+def _filesystem(store: S3Store, pid: int) -> s3fs.S3FileSystem:
+    """One client per store and process; `pid` is in the key because a client does not survive a fork."""
+    endpoint = store.endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    config: dict[str, Any] = {
+        "connect_timeout": CONNECT_TIMEOUT_S,
+        "read_timeout": READ_TIMEOUT_S,
+        "retries": {"total_max_attempts": 1},
+        "max_pool_connections": 32,
+        # Content-MD5 already lets the server refuse damaged bodies, and every server knows it.
+        "request_checksum_calculation": "when_required",
+        "response_checksum_validation": "when_required",
+    }
+    if endpoint:  # other servers rarely have a DNS name per bucket
+        config["s3"] = {"addressing_style": "path"}
+    fs = s3fs.S3FileSystem(
+        anon=store.anonymous,
+        endpoint_url=endpoint,
+        config_kwargs=config,
+        skip_instance_cache=True,
+        use_listings_cache=False,
+        **({"profile": store.profile} if store.profile else {}),
+    )
+    fs.retries = 1
+    return fs
+
+
+async def _read(fs: s3fs.S3FileSystem, bucket: str, key: str) -> bytes:
+    response = await fs._call_s3("get_object", Bucket=bucket, Key=key)
+    async with response["Body"] as body:
+        data: bytes = await body.read()
+    return data
+
+
+def _md5(data: bytes) -> str:
+    return _text(hashlib.md5(data, usedforsecurity=False).digest())
+
+
+def _text(digest: bytes) -> str:
+    return base64.b64encode(digest).decode("ascii")

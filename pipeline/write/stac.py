@@ -1,0 +1,174 @@
+"""The STAC item of a finished job: pure, complete, with relative hrefs only; where its files lie is decided here too.
+
+Versions were chosen so that readers understand them: STAC 1.1 `bands` give odc-stac dtype and nodata, projection 2.0
+gives pystac and odc-stac the grid.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from typing import Any
+
+import rasterio
+
+import pipeline
+from pipeline.errors import OutputError
+from pipeline.types import DataFile, Job, Json, Made
+from pipeline.write.footprint import tile_footprint
+
+STAC_VERSION = "1.1.0"
+FORMAT = 1
+"""Version of the layout and of the `groundswell:` fields."""
+
+MAX_DERIVED_FROM = 100
+"""Above this the `inputs` asset alone names the inputs."""
+
+ITEM_TYPE = "application/geo+json"
+OWN_PREFIX = "groundswell"
+EXTENSIONS = {
+    "eo": "https://stac-extensions.github.io/eo/v2.0.0/schema.json",
+    "file": "https://stac-extensions.github.io/file/v2.1.0/schema.json",
+    "processing": "https://stac-extensions.github.io/processing/v1.2.0/schema.json",
+    "proj": "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
+    "raster": "https://stac-extensions.github.io/raster/v2.0.0/schema.json",
+}
+"""Extension schema by field prefix."""
+
+SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def item_key(job: Job) -> str:
+    """Where the item of a job lies; the fingerprint is what follows the last `_`."""
+    product, tile, period = _safe(job.product), _safe(job.tile.id), _safe(job.period.id)
+    return f"items/{product}/{tile}_{period}_{job.fingerprint}.json"
+
+
+def data_key(job: Job, file: DataFile) -> str:
+    """Where a data file of a job lies: its name holds the fingerprint and the content, so no put can spoil another."""
+    folder = "/".join(_safe(part) for part in ("data", job.product, job.tile.id, job.period.id))
+    return f"{folder}/{_safe(file.key)}_{job.fingerprint[:12]}_{file.sha256[:12]}{file.path.suffix}"
+
+
+def render_item(job: Job, made: Made, *, created: datetime) -> dict[str, Json]:
+    """The STAC 1.1 item of a job as JSON-shaped data; equal arguments give equal items. No I/O.
+
+    Raises OutputError for an unsafe name, a missing `inputs` file, or a field of an extension this project does not
+    know, since the item would then claim what no schema has checked.
+    """
+    if "inputs" not in {file.key for file in made.files}:
+        raise OutputError(f"{job.id}: no file with the key 'inputs'; expected the document of what it was made from")
+    geometry, bbox = tile_footprint(job.tile.geobox)
+    assets = {file.key: _asset(job, file) for file in made.files}
+    properties = _properties(job, made, created, assets)
+    return {
+        "type": "Feature",
+        "stac_version": STAC_VERSION,
+        "stac_extensions": used_extensions([properties, *assets.values()]),
+        "id": f"{job.product}_{job.tile.id}_{job.period.id}",
+        "collection": job.product,
+        "geometry": geometry,
+        "bbox": bbox,
+        "properties": properties,
+        "assets": assets,
+        "links": _links(job, made),
+    }
+
+
+def used_extensions(fields: Iterable[Mapping[str, Json]]) -> list[str]:
+    """Schema addresses of the extensions whose fields occur, on the objects themselves or in their `bands`."""
+    names = {name for each in fields for part in (each, *each.get("bands", ())) for name in part}
+    prefixes = {name.partition(":")[0] for name in names if ":" in name} - {OWN_PREFIX}
+    unknown = sorted(name for name in names if name.partition(":")[0] in prefixes - EXTENSIONS.keys())
+    if unknown:
+        raise OutputError(
+            f"item fields {', '.join(unknown)}: found prefixes without a known schema, "
+            f"expected one of {', '.join(sorted(EXTENSIONS))}; add the schema to EXTENSIONS"
+        )
+    return sorted(EXTENSIONS[prefix] for prefix in prefixes)
+
+
+def timestamp(time: datetime) -> str:
+    """RFC 3339 in UTC, with `Z`."""
+    return time.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+
+
+def _asset(job: Job, file: DataFile) -> dict[str, Json]:
+    return {
+        "href": f"../../{data_key(job, file)}",
+        "type": file.media_type,
+        "title": file.title,
+        "roles": list(file.roles),
+        "file:size": file.size_bytes,
+        "file:checksum": f"1220{file.sha256}",  # multihash: sha2-256 (0x12), 32 bytes (0x20)
+        **file.fields,
+    }
+
+
+def _properties(job: Job, made: Made, created: datetime, assets: Mapping[str, Mapping[str, Any]]) -> dict[str, Json]:
+    rights = made.rights
+    losses = sorted(made.losses, key=lambda loss: (loss.item, loss.asset, loss.href))
+    sizes = [asset["gsd"] for asset in assets.values() if "gsd" in asset]
+    return {
+        "title": f"{job.product} {job.tile.id} {job.period.id}",
+        "processing:level": "L3",
+        "processing:lineage": f"Product {job.kind} of tile {job.tile.id}, period {job.period.id}, "
+        f"from {len(job.items)} input items; the asset `inputs` names them.",
+        **({"gsd": min(sizes)} if sizes else {}),
+        **made.properties,
+        **_times(job),
+        "created": timestamp(created),
+        "license": rights.license,
+        "attribution": rights.attribution,
+        **({"providers": [dict(each) for each in rights.providers]} if rights.providers else {}),
+        "processing:software": _software(),
+        f"{OWN_PREFIX}:format": FORMAT,
+        f"{OWN_PREFIX}:fingerprint": job.fingerprint,
+        f"{OWN_PREFIX}:missing_assets": [
+            {"item": x.item, "asset": x.asset, "href": x.href, "error": x.error, "cause": x.cause} for x in losses
+        ],
+        **({f"{OWN_PREFIX}:warnings": list(made.warnings)} if made.warnings else {}),
+    }
+
+
+def _software() -> dict[str, str]:
+    return {
+        "groundswell": pipeline.__version__,
+        "gdal": rasterio.__gdal_version__,
+        **{name: version(name) for name in ("numpy", "rasterio")},
+    }
+
+
+def _times(job: Job) -> dict[str, Json]:
+    """Start and end, both inclusive as in STAC; a timeless period takes those of its inputs."""
+    start, end = job.period.start, job.period.end
+    if start is None or end is None:
+        if not job.items:
+            raise OutputError(f"{job.id}: a period without bounds and no input items leave the item without a time")
+        start, end = (pick(item.time for item in job.items) for pick in (min, max))
+    else:
+        end -= timedelta(microseconds=1)
+    return {"datetime": None, "start_datetime": timestamp(start), "end_datetime": timestamp(end)}
+
+
+def _links(job: Job, made: Made) -> list[Json]:
+    links = [
+        {"rel": "collection", "href": f"../../collections/{job.product}/collection.json", "type": "application/json"}
+    ]
+    if made.rights.license_href:
+        links.append({"rel": "license", "href": made.rights.license_href})
+    if len(job.items) <= MAX_DERIVED_FROM:
+        links += [
+            {"rel": "derived_from", "href": item.href, "type": ITEM_TYPE, "title": item.id}
+            for item in job.items
+            if item.href
+        ]
+    return links
+
+
+def _safe(name: str) -> str:
+    if not SAFE_NAME.fullmatch(name):
+        raise OutputError(f"name {name!r} cannot be part of a path; expected letters, digits, '-', '_' and '.' only")
+    return name

@@ -1,0 +1,224 @@
+"""Where outputs live: a folder or an S3 bucket behind one small interface, in which every put is atomic.
+
+Readers see an object whole or not at all. Nothing here streams into `fs.open`: an exception there publishes a truncated
+object. Stores are plain frozen values: cheap to pickle into a task; clients are made in the process that uses them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import unicodedata
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+from urllib.parse import unquote, urlsplit
+
+from pipeline.errors import ConfigError, StoreError
+
+MAX_KEY_BYTES = 1024
+"""Limit of S3, kept for folders too, so that an output can move from one to the other."""
+
+TEMP_PREFIX = ".tmp-"
+"""Begins the name of every unfinished file in a folder store; such names are never keys and never listed."""
+
+
+class Store(Protocol):
+    """Keyed bytes with atomic puts. Keys are relative, `/`-separated, and checked by every method."""
+
+    @property
+    def uri(self) -> str:
+        """Where it is, as a user would write it; never with credentials."""
+
+    def put_file(self, path: Path, key: str) -> None:
+        """Make `key` hold the bytes of a local file, replacing what was there; all of it or nothing."""
+
+    def put_bytes(self, data: bytes, key: str) -> None:
+        """Make `key` hold `data`, replacing what was there; all of it or nothing."""
+
+    def put_new(self, data: bytes, key: str) -> bool:
+        """Put only where nothing is; True when `key` now holds exactly `data`, False when it holds something else.
+
+        Of many writers with different bytes exactly one gets True, also when the acknowledgement of its put was lost.
+        """
+
+    def get_bytes(self, key: str) -> bytes:
+        """All bytes of `key`; StoreError when there is no such key."""
+
+    def exists(self, key: str) -> bool: ...
+
+    def list_objects(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+        """(key, bytes) of all under a folder-like prefix (empty, or ending in `/`), in any order, in one pass."""
+
+    def delete(self, key: str) -> None:
+        """Make `key` hold nothing; no error when it already did."""
+
+
+def open_store(uri: str, *, endpoint: str | None = None, profile: str | None = None, anonymous: bool = False) -> Store:
+    """The store at a folder path, `file://` or `s3://bucket/prefix`; opens no connection and makes no folder.
+
+    Raises ConfigError for any other scheme and for an s3 address without a bucket.
+    """
+    scheme, separator, rest = uri.partition("://")
+    if not separator:
+        return FolderStore(str(Path(uri).expanduser().absolute()))
+    if scheme == "file":
+        return FolderStore(unquote(urlsplit(uri).path))
+    if scheme == "s3":
+        from pipeline.write.s3 import S3Store  # noqa: PLC0415 - s3fs is slow to import, a folder does not need it
+
+        bucket, _, prefix = rest.partition("/")
+        if not bucket:
+            raise ConfigError(f"output {uri!r}: found no bucket; expected s3://bucket or s3://bucket/prefix")
+        return S3Store(bucket, prefix.strip("/"), endpoint, profile, anonymous)
+    raise ConfigError(f"output {uri!r}: found the scheme {scheme!r}; expected a folder, file:// or s3://")
+
+
+def check_key(key: str) -> str:
+    """The key itself, if it is safe in a folder and in a bucket alike; else StoreError saying what is wrong with it."""
+    parts = key.split("/")
+    rules = (
+        (not key, "is empty"),
+        ("" in parts, "has a leading, trailing or doubled '/'"),
+        ("." in parts or ".." in parts, "has '.' or '..' as a part"),
+        (
+            any(char == "\\" or unicodedata.category(char) in ("Cc", "Cs") for char in key),
+            "has '\\' or a control character",
+        ),
+        (not unicodedata.is_normalized("NFC", key), "is not Unicode NFC"),
+        (len(key.encode("utf-8", "replace")) > MAX_KEY_BYTES, f"is longer than {MAX_KEY_BYTES} bytes"),
+        (any(part.startswith(TEMP_PREFIX) for part in parts), f"has a part beginning with {TEMP_PREFIX!r}"),
+    )
+    problem = next((text for broken, text in rules if broken), None)
+    if problem:
+        raise StoreError(f"key {key!r} {problem}; expected a relative path such as data/product/tile/period/name.tif")
+    return key
+
+
+def check_prefix(prefix: str) -> str:
+    """The prefix itself, if empty or a safe key followed by `/`; else StoreError."""
+    if prefix and not prefix.endswith("/"):
+        raise StoreError(f"prefix {prefix!r} names no folder; expected it empty or ending in '/'")
+    if prefix:
+        check_key(prefix[:-1])
+    return prefix
+
+
+@dataclass(frozen=True)
+class FolderStore:
+    """A local folder; atomic and durable: temp file beside the target, fsync, rename, fsync of the folder."""
+
+    root: str
+    """Absolute path; made when first written to."""
+
+    @property
+    def uri(self) -> str:
+        return self.root
+
+    def put_file(self, path: Path, key: str) -> None:
+        with path.open("rb") as source:
+            self._put(key, lambda target: shutil.copyfileobj(source, target, 1 << 20), os.replace)
+
+    def put_bytes(self, data: bytes, key: str) -> None:
+        self._put(key, lambda target: target.write(data), os.replace)
+
+    def put_new(self, data: bytes, key: str) -> bool:
+        try:
+            self._put(key, lambda target: target.write(data), _link)
+        except _TakenError:
+            return self.get_bytes(key) == data
+        return True
+
+    def get_bytes(self, key: str) -> bytes:
+        path = self._path(key)
+        with self._named(key, "read"):
+            return path.read_bytes()
+
+    def exists(self, key: str) -> bool:
+        return self._path(key).is_file()
+
+    def list_objects(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+        check_prefix(prefix)
+        with self._named(prefix, "list"):
+            yield from _walk(Path(self.root, prefix), prefix)
+
+    def delete(self, key: str) -> None:
+        path = self._path(key)
+        with self._named(key, "delete"), suppress(FileNotFoundError):
+            path.unlink()
+
+    def _path(self, key: str) -> Path:
+        return Path(self.root, check_key(key))
+
+    def _put(self, key: str, fill: Callable[[BinaryIO], object], publish: Callable[[Path, Path], None]) -> None:
+        target = self._path(key)
+        temp = target.with_name(f"{TEMP_PREFIX}{uuid.uuid4().hex}")
+        with self._named(key, "put"):
+            _make_folders(target.parent)
+            try:
+                with temp.open("xb") as handle:
+                    fill(handle)
+                    handle.flush()
+                    os.fsync(handle.fileno())
+                publish(temp, target)
+            finally:
+                temp.unlink(missing_ok=True)
+            _sync_folder(target.parent)
+
+    @contextmanager
+    def _named(self, key: str, operation: str) -> Iterator[None]:
+        """OSErrors become StoreErrors with folder, key and operation."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise StoreError(f"folder {self.root}, key {key}: {operation} failed: there is no such key") from error
+        except OSError as error:
+            raise StoreError(f"folder {self.root}, key {key}: {operation} failed: {error.strerror or error}") from error
+
+
+class _TakenError(Exception):
+    """Something is already at the key of a put-if-absent."""
+
+
+def _link(temp: Path, target: Path) -> None:
+    """Give a finished file its name where none is; a hard link does it in one step."""
+    try:
+        os.link(temp, target)
+    except FileExistsError:
+        raise _TakenError from None
+    except OSError as error:
+        raise OSError(error.errno, f"{error.strerror}; put-if-absent needs a file system with hard links") from error
+
+
+def _make_folders(folder: Path) -> None:
+    """Make a folder and its parents, each new name durable in its own parent."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, int]]:
+    try:
+        entries = list(os.scandir(folder))
+    except FileNotFoundError:  # nothing was ever put there, or a concurrent clean-up removed it
+        return
+    for entry in entries:
+        if entry.name.startswith(TEMP_PREFIX):
+            continue
+        if entry.is_dir():
+            yield from _walk(Path(entry.path), f"{prefix}{entry.name}/")
+        else:
+            with suppress(FileNotFoundError):
+                yield f"{prefix}{entry.name}", entry.stat().st_size

@@ -1,0 +1,110 @@
+"""A small finished job: one UTM tile, three bands made of synthetic numbers, inputs and rights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from affine import Affine
+from odc.geo.geobox import GeoBox
+
+from pipeline.types import (
+    AssetLoss,
+    Band,
+    Item,
+    Job,
+    Made,
+    MemoryPlan,
+    Period,
+    Rights,
+    Tile,
+)
+from pipeline.write.cog import CogOptions, rights_tags, write_cog
+from pipeline.write.files import write_json_file
+from pipeline.write.thumbnail import write_thumbnail
+
+RED = Band("red", "uint16", 0, 1e-4, -0.1, "1", "Surface reflectance", "red", 0.665)
+NDVI = Band("ndvi", "float32", float("nan"), unit="1", description="Vegetation index")
+COUNT = Band("count", "uint8", None, unit="1", description="Valid observations", overview="nearest", role="metadata")
+RIGHTS = Rights(
+    "other",
+    "Contains modified Copernicus Sentinel data 2024",
+    "https://example.com/licence.pdf",
+    ({"name": "ESA", "roles": ["producer"], "url": "https://example.com"},),
+)
+
+MakeJob = Callable[..., Job]
+MakeMade = Callable[..., Made]
+
+
+def make_geobox(rows: int = 600, columns: int = 700, crs: str = "EPSG:32633") -> GeoBox:
+    return GeoBox((rows, columns), Affine(10, 0, 500_000, 0, -10, 5_000_000), crs)
+
+
+def make_item(number: int) -> Item:
+    time = datetime(2024, 6, number % 28 + 1, 10, 0, tzinfo=UTC)
+    return Item(
+        f"scene-{number}", "s2", "s2", time, date(2024, 6, number % 28 + 1), None, {}, href=f"/in/scene-{number}.json"
+    )
+
+
+@pytest.fixture
+def job() -> Job:
+    """A job of June 2024 on a tile and in a period whose names hold the separator `_`."""
+    return Job(
+        "s2_median",
+        "sentinel2",
+        Tile("33T_0_1", make_geobox()),
+        Period("2024_06", datetime(2024, 6, 1, tzinfo=UTC), datetime(2024, 7, 1, tzinfo=UTC)),
+        "default",
+        tuple(make_item(number) for number in range(3)),
+        "0123456789abcdef" * 4,
+        MemoryPlan(512, 10**6),
+        10**6,
+    )
+
+
+@pytest.fixture
+def make_made(tmp_path: Path) -> MakeMade:
+    """Files of a job; another seed gives other pixels."""
+
+    def make(job: Job, seed: int = 0) -> Made:
+        folder = tmp_path / f"local-{job.tile.id}-{seed}"
+        folder.mkdir(exist_ok=True)
+        geobox = job.tile.geobox
+        rng = np.random.default_rng(seed)
+        red = rng.integers(1, 5000, geobox.shape).astype(np.uint16)
+        red[:100, :200] = 0
+        ndvi = np.where(red == 0, np.float32("nan"), red / np.float32(5000)).astype(np.float32)
+        count = (red % 5).astype(np.uint8)
+        tags = rights_tags(RIGHTS)
+        files = [
+            write_cog(data, band, geobox, folder / f"{band.name}.tif", CogOptions(), tags)
+            for data, band in ((red, RED), (ndvi, NDVI), (count, COUNT))
+        ]
+        files.append(write_thumbnail([red], 0, folder / "thumbnail.png"))
+        files.append(write_json_file({"seed": seed}, folder / "inputs.json", "inputs", title="Inputs"))
+        loss = AssetLoss("scene-9", "red", "/in/red.tif", "PermanentAssetError", "404", 1)
+        return Made(tuple(files), {"constellation": "sentinel-2"}, RIGHTS, (loss,))
+
+    return make
+
+
+@pytest.fixture
+def made(job: Job, make_made: MakeMade) -> Made:
+    return make_made(job)
+
+
+@pytest.fixture
+def other_job(job: Job) -> Job:
+    """The neighbouring tile of `job`, with a fingerprint of its own."""
+    geobox = job.tile.geobox
+    return replace(
+        job,
+        tile=Tile("33T_1_1", GeoBox(geobox.shape, Affine.translation(7000, 0) * geobox.transform, geobox.crs)),
+        fingerprint="fedcba9876543210" * 4,
+    )
