@@ -6,15 +6,12 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from cluster.sizing import task_bytes
-from pipeline.config import load_config
 from pipeline.errors import ConfigError
 from pipeline.execute.records import current_items
 from pipeline.plan.fingerprint import differences
 from pipeline.plan.jobs import job_document
-from pipeline.prepare import Prepared, prepare
-from pipeline.products import product_models
-from pipeline.session import cluster_specs
+from pipeline.prepare import Prepared
+from pipeline.session import Options, open_session
 from pipeline.types import Job, Json
 from pipeline.write.store import Store
 
@@ -24,11 +21,7 @@ def explain_tile(path: Path, tile: str, sets: Sequence[str], output: str | None,
 
     tile: a tile id, or `product/tile/period`. Raises ConfigError when the config has no such tile.
     """
-    config = load_config(path, product_models(), sets, output)
-    budgets = {
-        region: task_bytes(spec.worker_memory_bytes, spec.threads) for region, spec in cluster_specs(config).items()
-    }
-    prepared = prepare(config, budgets, snapshot=snapshot)
+    prepared = open_session(Options(path, sets=sets, output=output, snapshot=snapshot)).prepared
     jobs = {job.id: job for job in prepared.plan.jobs if tile in {job.id, job.tile.id}}
     skipped = {skip.job_id for skip in prepared.plan.skipped if tile in {skip.job_id, skip.job_id.split("/")[1]}}
     if not jobs and not skipped:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.errors import EXIT_PREFLIGHT, GroundswellError, StoreError
+from pipeline.errors import EXIT_INTERRUPTED, EXIT_PREFLIGHT, GroundswellError, StoreError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code, message = EXIT_PREFLIGHT, f"output: {error}"
     except GroundswellError as error:
         code, message = error.exit_code, str(error)
+    except KeyboardInterrupt:
+        code, message = EXIT_INTERRUPTED, "interrupted twice: what was in flight is lost; run again to resume"
     print(f"error: {message}", file=sys.stderr)
     return code
 

@@ -108,6 +108,8 @@ def item(scene: Scene, scl: NDArray[np.uint8], files: Iterable[Stored]) -> Json:
             "platform": f"sentinel-{scene.seen_by.satellite[1:].lower()}",
             "constellation": "sentinel-2",
             "instruments": ["msi"],
+            "license": "CC0-1.0",
+            "attribution": "Invented by Groundswell's demo world; contains no Copernicus data",
             **_grid(scene, old),
             "mgrs:utm_zone": int(tile[:2]),
             "mgrs:latitude_band": tile[2],

@@ -20,7 +20,7 @@ from pipeline.demo.scenes import PIXEL_M, SCENE_PX, Scene, pixels, scenes
 from pipeline.errors import PreflightError
 from pipeline.types import Json
 
-VERSION = 1
+VERSION = 2
 """Raised whenever other bytes are written: worlds of another version are made again."""
 STAMP = ".demo-world.json"
 _KEPT_OF_BROKEN = 0.62

@@ -14,7 +14,7 @@ from pipeline.config import ProductConfig
 from pipeline.errors import AssetError, MissingAssetsError, PermanentAssetError
 from pipeline.plan.jobs import ProductPlan
 from pipeline.read.access import Access
-from pipeline.types import Asset, AssetLoss, Item, Job, Made
+from pipeline.types import Asset, AssetLoss, Item, Job, Made, Rights
 from pipeline.write.cog import CogOptions
 
 T = TypeVar("T")
@@ -51,6 +51,18 @@ class Product(Protocol):
 
     def open(self, job: Job, entry: ProductConfig, access: Access) -> xr.Dataset:
         """The job's observations as a lazy Dataset (time, y, x): nothing is read before it is computed."""
+
+
+def stated_rights(items: Sequence[Item], otherwise: Rights) -> Rights:
+    """The licence and attribution that all items state of themselves, else the product's own.
+
+    Needed where a catalogue holds data of the same shape from somebody else (`license` is STAC common metadata).
+    """
+    stated = {(item.properties.get("license"), item.properties.get("attribution")) for item in items}
+    if len(stated) != 1:
+        return otherwise
+    (one,) = stated
+    return Rights(license=str(one[0]), attribution=str(one[1])) if all(one) else otherwise
 
 
 class Ledger:

@@ -23,7 +23,7 @@ from pipeline.ops.indices import INDEX_NODATA, INDEX_SCALE, normalised_differenc
 from pipeline.ops.mask import ClassMask
 from pipeline.ops.offset import OffsetDecision, check_offset, decide_offset
 from pipeline.plan.jobs import ProductPlan
-from pipeline.products._base import Context
+from pipeline.products._base import Context, stated_rights
 from pipeline.products._lazy import open_observations
 from pipeline.products._optical import Work, composite, mask_scenes, start_work
 from pipeline.read.access import Access
@@ -273,7 +273,7 @@ def _doubts(job: Job, offsets: list[OffsetDecision]) -> Iterator[str]:
 
 def _rights(job: Job) -> Rights:
     years = sorted({item.time.year for item in job.items})
-    return Rights(
+    copernicus = Rights(
         license="other",
         license_href="https://sentinels.copernicus.eu/documents/247904/690755/Sentinel_Data_Legal_Notice",
         attribution=f"Contains modified Copernicus Sentinel data {', '.join(map(str, years))}",
@@ -285,3 +285,4 @@ def _rights(job: Job) -> Rights:
             },
         ),
     )
+    return stated_rights(job.items, copernicus)

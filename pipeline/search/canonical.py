@@ -19,7 +19,7 @@ FACTS = "groundswell:facts"
 """Property that holds, as JSON text, the catalogue's own properties that products decide by."""
 _MAX_SIDE = 1_000_000
 _PREFIXES = ("s2:", "sentinel:", "sentinel2:", "earthsearch:", "processing:", "sat:", "sar:", "landsat:", "view:")
-_PLAIN = ("platform", "constellation", "eo:cloud_cover", "gsd")
+_PLAIN = ("platform", "constellation", "eo:cloud_cover", "gsd", "license", "attribution")
 
 
 def canonical(raw: Mapping[str, Any], source: str) -> tuple[Json, list[str]]:

@@ -141,7 +141,8 @@ def test_put_new_keeps_what_is_there(store: Store) -> None:
 
 def test_put_new_has_one_winner(store: Store) -> None:
     """Of sixteen writers with different bytes at one key exactly one is told it won, and its bytes are there."""
-    for round_ in range(3):
+    rounds = 3 if isinstance(store, FolderStore) else 1  # the server's lock makes losers wait for seconds
+    for round_ in range(rounds):
         barrier = threading.Barrier(16)
 
         def race(number: int, key: str = f"items/{round_}.json", gate: threading.Barrier = barrier) -> bool:

@@ -1,0 +1,1 @@
+"""Pinned JSON Schemas of STAC and its extensions, and a validator that never uses the network."""
