@@ -18,7 +18,7 @@ from rich.console import Console
 
 from cluster.sizing import local_cores
 from cluster.spec import ClusterSpec
-from pipeline.config import RunConfig, load_config, redacted
+from pipeline.config import ProductConfig, RunConfig, load_config, redacted
 from pipeline.errors import EXIT_DONE, EXIT_JOBS_FAILED, NothingToDoError, PreflightError
 from pipeline.execute.drive import drive
 from pipeline.execute.interrupt import Interrupt, interruptible
@@ -30,6 +30,7 @@ from pipeline.placement import cluster_specs, open_clusters, task_budgets
 from pipeline.prepare import Prepared, access_of, cog_options, prepare
 from pipeline.products import load_product, product_models
 from pipeline.products._base import Context
+from pipeline.read.access import Access
 from pipeline.report.text import render_plan, render_summary
 from pipeline.search.snapshot import write_snapshot
 from pipeline.types import Job, Outcome, Plan, Status
@@ -65,9 +66,12 @@ class Session:
         return self.prepared.plan
 
     def open(self, job: Job) -> xr.Dataset:
-        """A job's observations as a lazy Dataset (time, y, x), masked and in reflectance units; nothing is read yet."""
-        entry = next(entry for entry in self.config.products if entry.name == job.product)
-        return load_product(job.kind).open(job, entry, access_of(self.config.sources[entry.source]))
+        """A job's observations as a lazy Dataset (time, y, x) of stored numbers, masked; nothing is read yet."""
+        return load_product(job.kind).open(job, *self._parameters(job))
+
+    def composite(self, job: Job) -> xr.Dataset:
+        """A job's composite as a lazy Dataset (y, x): once computed, the pixels that `run` commits."""
+        return load_product(job.kind).composite(self.open(job))
 
     def run(self, jobs: Sequence[Job] | None = None) -> tuple[list[Outcome], int]:
         """Run and commit jobs (default: all of the plan) on their regions' clusters: (outcomes, signal's exit code).
@@ -93,6 +97,10 @@ class Session:
             write_catalog(store, self.config.name, _by_product(current_items(store)))
         self.say(f"output: {store.uri}   run: {run_id}")
         return outcomes, interrupt.code
+
+    def _parameters(self, job: Job) -> tuple[ProductConfig, Access]:
+        entry = next(entry for entry in self.config.products if entry.name == job.product)
+        return entry, access_of(self.config.sources[entry.source])
 
     def say(self, text: str) -> None:
         """Plain text, whatever it contains."""

@@ -24,7 +24,7 @@ from pipeline.ops.mask import ClassMask
 from pipeline.ops.offset import OffsetDecision, check_offset, decide_offset
 from pipeline.plan.jobs import ProductPlan
 from pipeline.products._base import Context, stated_rights
-from pipeline.products._lazy import open_observations
+from pipeline.products._lazy import lazy_median, open_observations
 from pipeline.products._optical import Work, composite, mask_scenes, start_work
 from pipeline.read.access import Access
 from pipeline.read.raster import attempt
@@ -146,6 +146,9 @@ class Sentinel2:
         config = _own(entry)
         mask = None if config.mask is None else (_MASK, config.mask.as_class_mask())
         return open_observations(job, config.bands, mask, partial(_shift, config.bands, access), access)
+
+    def composite(self, observations: xr.Dataset) -> xr.Dataset:
+        return observations.map(lazy_median, keep_attrs=True)
 
 
 PRODUCT = Sentinel2()

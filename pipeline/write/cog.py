@@ -13,6 +13,7 @@ import numpy.typing as npt
 import rasterio
 import rasterio.shutil
 from odc.geo.geobox import GeoBox
+from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 from rio_cogeo.cogeo import cog_validate
 
@@ -22,6 +23,8 @@ from pipeline.write.files import finished_file
 
 MEDIA_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
 BLOCK_PX = 512
+LEVELS = {"deflate": (6, 9), "zstd": (9, 22)}
+"""Default and highest level; the lowest is 1."""
 OVERVIEWS = ("average", "nearest", "mode")
 RIGHTS_TAGS = ("license", "attribution")
 Array = npt.NDArray[Any]
@@ -33,7 +36,7 @@ class CogOptions:
 
     compress: Literal["deflate", "zstd"] = "deflate"
     level: int | None = None
-    """None: 6 for deflate (1 to 12), 9 for zstd (1 to 22)."""
+    """None: 6 for deflate (1 to 9), 9 for zstd (1 to 22)."""
 
 
 def rights_tags(rights: Rights) -> dict[str, str]:
@@ -57,10 +60,13 @@ def write_cog(
     every pixel, grid, nodata, scale, offset and tag are checked on the finished file.
     """
     _check_input(data, band, geobox, path, tags)
+    highest = LEVELS[options.compress][1]
+    if options.level is not None and not 1 <= options.level <= highest:
+        raise OutputError(f"{path.name}, band {band.name}: level: found {options.level}, expected 1 to {highest}")
     try:
         _write(data, band, geobox, path, options, tags)
         _check_output(data, band, geobox, path, tags)
-    except (RasterioError, OSError) as error:
+    except (RasterioError, CPLE_BaseError, OSError) as error:
         path.unlink(missing_ok=True)
         raise OutputError(f"{path.name}, band {band.name}: GDAL could not write it: {error}") from error
     except OutputError:
@@ -163,7 +169,7 @@ def _write(data: Array, band: Band, geobox: GeoBox, path: Path, options: CogOpti
             path,
             driver="COG",
             COMPRESS=options.compress.upper(),
-            LEVEL=options.level or {"deflate": 6, "zstd": 9}[options.compress],
+            LEVEL=LEVELS[options.compress][0] if options.level is None else options.level,
             PREDICTOR="YES",
             BLOCKSIZE=BLOCK_PX,
             OVERVIEW_RESAMPLING=band.overview.upper(),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import rasterio
+from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 
 from pipeline.errors import OutputError
@@ -47,7 +48,7 @@ def write_thumbnail(
             rasterio.open(path, "w", driver="PNG", transform=rasterio.Affine.scale(2.0, -2.0), **profile) as target,
         ):
             target.write(np.stack(layers))
-    except (RasterioError, OSError) as error:
+    except (RasterioError, CPLE_BaseError, OSError) as error:
         raise OutputError(f"{path.name}: GDAL could not write it: {error}") from error
     return finished_file(path, "thumbnail", "image/png", ("thumbnail",), title, {})
 

@@ -41,19 +41,23 @@ def _schema(address: str) -> Any:
 
 @functools.cache
 def _registry() -> Registry[Any]:
-    resources = [Resource.from_contents(schema) for schema in _schemas()]
-    return Registry(retrieve=_refuse).with_resources(  # type: ignore[call-arg]
-        (str(resource.id()).removesuffix("#"), resource) for resource in resources
-    )
+    resources = [(address, Resource.from_contents(json.loads(text))) for address, text in _schemas()]
+    return Registry(retrieve=_refuse).with_resources(resources)  # type: ignore[call-arg]
 
 
 def _refuse(address: str) -> Resource[Any]:
     raise NoSuchResource(address)
 
 
-def _schemas() -> Iterator[Any]:
+def _schemas() -> Iterator[tuple[str, str]]:
+    """(address, text) of every pinned schema."""
     for path in sorted(HERE.glob("*.json")):
-        yield json.loads(path.read_text(encoding="utf-8"))
-    folder = importlib.resources.files("pystac.validation") / "jsonschemas"
-    for path in sorted(Path(str(folder)).rglob("*.json")):
-        yield json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        yield json.loads(text)["$id"].removesuffix("#"), text
+    # By file name: the `$id` of one core schema, common.json, lacks its dot and would not be found.
+    folder = Path(str(importlib.resources.files("pystac.validation") / "jsonschemas"))
+    for path in sorted((folder / "geojson").glob("*.json")):
+        yield f"https://geojson.org/schema/{path.name}", path.read_text(encoding="utf-8")
+    for path in sorted((folder / "stac-spec" / "v1.1.0").glob("*.json")):
+        part = path.stem if path.stem in ("catalog", "collection") else "item"
+        yield f"{CORE}/{part}-spec/json-schema/{path.name}", path.read_text(encoding="utf-8")

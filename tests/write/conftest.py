@@ -41,8 +41,8 @@ MakeJob = Callable[..., Job]
 MakeMade = Callable[..., Made]
 
 
-def make_geobox(rows: int = 600, columns: int = 700, crs: str = "EPSG:32633") -> GeoBox:
-    return GeoBox((rows, columns), Affine(10, 0, 500_000, 0, -10, 5_000_000), crs)
+def make_geobox(west: float = 500_000) -> GeoBox:
+    return GeoBox((600, 700), Affine(10, 0, west, 0, -10, 5_000_000), "EPSG:32633")
 
 
 def make_item(number: int) -> Item:
@@ -102,9 +102,4 @@ def made(job: Job, make_made: MakeMade) -> Made:
 @pytest.fixture
 def other_job(job: Job) -> Job:
     """The neighbouring tile of `job`, with a fingerprint of its own."""
-    geobox = job.tile.geobox
-    return replace(
-        job,
-        tile=Tile("33T_1_1", GeoBox(geobox.shape, Affine.translation(7000, 0) * geobox.transform, geobox.crs)),
-        fingerprint="fedcba9876543210" * 4,
-    )
+    return replace(job, tile=Tile("33T_1_1", make_geobox(507_000)), fingerprint="fedcba9876543210" * 4)

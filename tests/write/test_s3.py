@@ -90,7 +90,14 @@ def test_retries_end_and_the_error_says_where(direct: S3Store) -> None:
     with run_proxy(direct.endpoint, spoil(calls, [503] * 99)) as address, pytest.raises(TransientStoreError) as caught:
         replace(direct, endpoint=address).put_bytes(b"x", "data/x.tif")
     assert len(calls) == s3.ATTEMPTS
-    for part in (direct.bucket, f"{direct.prefix}/data/x.tif", "put_object", f"after {s3.ATTEMPTS} attempts", "503", "req-503"):
+    for part in (
+        direct.bucket,
+        f"{direct.prefix}/data/x.tif",
+        "put_object",
+        f"after {s3.ATTEMPTS} attempts",
+        "503",
+        "req-503",
+    ):
         assert part in str(caught.value)
     assert list(direct.list_objects()) == []
 
