@@ -128,7 +128,8 @@ def sign(href: str, access: Access, *, renew: bool = False) -> str:
 def gdal_options(href: str, access: Access) -> dict[str, str | int]:
     """GDAL configuration for one open: bounded time, no directory listings, and the source's own S3 settings."""
     options: dict[str, str | int] = {
-        "GDAL_CACHEMAX": 256,
+        # In bytes: rasterio hands the number to GDALSetCacheMax64, where GDAL's own option would mean megabytes.
+        "GDAL_CACHEMAX": 256 * 2**20,
         "GDAL_VRT_ENABLE_PYTHON": "NO",
         "GDAL_HTTP_TIMEOUT": int(access.timeout_s),
         "GDAL_HTTP_CONNECTTIMEOUT": 10,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -103,3 +104,13 @@ def made(job: Job, make_made: MakeMade) -> Made:
 def other_job(job: Job) -> Job:
     """The neighbouring tile of `job`, with a fingerprint of its own."""
     return replace(job, tile=Tile("33T_1_1", make_geobox(507_000)), fingerprint="fedcba9876543210" * 4)
+
+
+@pytest.fixture
+def shared_tools() -> Path:
+    """Folder of the independent output checker; skips where it is not beside the checkout."""
+    base = os.environ.get("GROUNDSWELL_SHARED") or Path(__file__).parents[2].parent / "shared"
+    tools = Path(base) / "tools"
+    if not (tools / "check_output.py").is_file():
+        pytest.skip(f"needs the independent output checker in {tools}")
+    return tools
