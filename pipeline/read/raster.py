@@ -104,10 +104,8 @@ def _classify(asset: Asset, access: Access, error: Exception, *, first: bool) ->
     A remote file whose first bytes look healthy may have been cut on the way: it gets one more attempt before it is
     called damaged.
     """
-    message = redact(str(error)).removeprefix(gdal_path(asset.href)).strip(" :,")
-    cause = getattr(error, "__cause__", None)
-    if cause is not None and str(cause) not in message:
-        message = f"{message} ({redact(str(cause))})"
+    # rasterio's own text is often "Read failed. See previous exception": GDAL's reason is the cause behind it.
+    message = redact(str(error.__cause__ or error)).removeprefix(gdal_path(asset.href)).strip(" :,")
     finding = probe(asset.href, access)
     if finding.transient or (first and finding.cause is None and "://" in asset.href):
         return TransientAssetError(asset.href, finding.cause or message)
