@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.config import RunConfig, SourceConfig
@@ -60,6 +60,7 @@ def prepare(
     if not overwrite:
         committed = {product.name: list_committed(store, product.name) for product in products}
     plan = plan_jobs(products, targets, items, committed, task_bytes)
+    plan = replace(plan, notes=(*found.notes, *plan.notes))
     return Prepared(store, found, products, targets, items, plan)
 
 

@@ -130,9 +130,9 @@ class Session:
                     )
                     report(lost)
             reachable = [job for job in jobs if job.region in clusters]
-            drive(reachable, self._assignments(), clusters, report, interrupt.stop)
+            drive(reachable, self.assignments(), clusters, report, interrupt.stop)
 
-    def _assignments(self) -> dict[str, Assignment]:
+    def assignments(self) -> dict[str, Assignment]:
         """What workers must know besides a job, by product name."""
         assignments = {}
         for entry, plan in zip(self.config.products, self.prepared.products, strict=True):

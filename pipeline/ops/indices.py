@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 INDEX_NODATA = -32768
-INDEX_SCALE = 1e-4
+STEPS = 10_000
+"""An index of 1 is stored as 10 000."""
 
 
 def normalised_difference(plus: NDArray[Any], minus: NDArray[Any]) -> NDArray[np.int16]:
@@ -19,5 +20,7 @@ def normalised_difference(plus: NDArray[Any], minus: NDArray[Any]) -> NDArray[np
     """
     total = plus.astype(np.int32) + minus
     valid = (plus != 0) & (minus != 0)
-    ratio = np.divide(plus.astype(np.int32) - minus, total, out=np.zeros(total.shape, np.float64), where=valid)
-    return np.where(valid, np.rint(ratio / INDEX_SCALE), INDEX_NODATA).astype(np.int16)
+    # Scaled before the division: the numerator is exact, so the quotient is rounded once and ties are true ties.
+    scaled = (plus.astype(np.int64) - minus) * STEPS
+    ratio = np.divide(scaled, total, out=np.zeros(total.shape, np.float64), where=valid)
+    return np.where(valid, np.rint(ratio), INDEX_NODATA).astype(np.int16)

@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 
 from pipeline.config import ProductConfig, Section
 from pipeline.errors import AssetError
-from pipeline.ops.indices import INDEX_NODATA, INDEX_SCALE, normalised_difference
+from pipeline.ops.indices import INDEX_NODATA, STEPS, normalised_difference
 from pipeline.ops.mask import ClassMask
 from pipeline.ops.offset import OffsetDecision, check_offset, decide_offset
 from pipeline.plan.jobs import ProductPlan
@@ -244,7 +244,7 @@ def _reflectance_band(name: str) -> Band:
 
 
 _NDVI = Band(
-    "ndvi", "int16", INDEX_NODATA, INDEX_SCALE, description="(nir - red) / (nir + red) of the composited bands"
+    "ndvi", "int16", INDEX_NODATA, 1 / STEPS, description="(nir - red) / (nir + red) of the composited bands"
 )
 _COUNT = Band("count", "uint16", None, description="Observations that every band rests on at least", overview="nearest")
 _QA = Band("qa", "uint8", None, description="Bits: 1 no observation, 2 an input was lost here", overview="nearest")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -18,7 +19,7 @@ from typing import Any
 import s3fs
 
 START_TIMEOUT_S = 60
-STOP_TIMEOUT_S = 15
+STOP_TIMEOUT_S = 3
 
 PORT_OPTIONS = (
     "-s3.port",
@@ -56,15 +57,8 @@ class S3Server:
         }
 
     def client(self) -> s3fs.S3FileSystem:
-        """A client of its own, without caches."""
-        return s3fs.S3FileSystem(
-            key=self.key,
-            secret=self.secret,
-            endpoint_url=self.endpoint,
-            config_kwargs={"s3": {"addressing_style": "path"}, "retries": {"total_max_attempts": 1}},
-            skip_instance_cache=True,
-            use_listings_cache=False,
-        )
+        """A client independent of the project's, the same at every call, without a cache of listings."""
+        return _client(self)
 
     def make_bucket(self, name: str) -> str:
         """A new empty bucket; returns its name."""
@@ -75,6 +69,18 @@ class S3Server:
         """Multipart uploads begun and neither completed nor aborted."""
         uploads: list[Any] = self.client().call_s3("list_multipart_uploads", Bucket=bucket).get("Uploads", [])
         return uploads
+
+
+@functools.cache
+def _client(server: S3Server) -> s3fs.S3FileSystem:
+    return s3fs.S3FileSystem(
+        key=server.key,
+        secret=server.secret,
+        endpoint_url=server.endpoint,
+        config_kwargs={"s3": {"addressing_style": "path"}, "retries": {"total_max_attempts": 1}},
+        skip_instance_cache=True,
+        use_listings_cache=False,
+    )
 
 
 def find_weed() -> str | None:
@@ -155,7 +161,7 @@ def _wait(server: S3Server, process: subprocess.Popen[bytes], log: Path) -> None
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the process group that was started here, and only it."""
+    """End the process group that was started here, and only it; its data is thrown away, so it may be killed."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)

@@ -105,7 +105,7 @@ def test_other_files_under_the_same_fingerprint_are_refused(
     """The item there stays; the message names what differs and the way out, which then works."""
     commit(store, job, make_made(job), now=NOW)
     before = store.get_bytes(item_key(job))
-    with pytest.raises(StoreError, match=r"other files for inputs, ndvi, red.*--overwrite"):
+    with pytest.raises(StoreError, match=r"other files for count, inputs, ndvi, red, thumbnail;.*--overwrite"):
         commit(store, job, make_made(job, seed=1), now=NOW)
     assert store.get_bytes(item_key(job)) == before
     assert commit(store, job, make_made(job, seed=1), overwrite=True, now=NOW).created

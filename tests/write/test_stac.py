@@ -108,7 +108,7 @@ def test_a_timeless_period_has_the_times_of_its_inputs(job: Job, made: Made) -> 
 
 def test_the_antimeridian_is_no_obstacle(job: Job, made: Made) -> None:
     """A tile over 180 degrees gives a valid item with a split polygon."""
-    geobox = GeoBox((600, 700), Affine(10, 0, 815_000, 0, -10, 1_000_000), "EPSG:32660")
+    geobox = GeoBox((600, 700), Affine(10, 0, 824_000, 0, -10, 1_000_000), "EPSG:32660")
     item = render_item(replace(job, tile=Tile("60P", geobox)), made, created=NOW)
     assert item["geometry"]["type"] == "MultiPolygon"
     assert item["bbox"][0] > item["bbox"][2]

@@ -1,0 +1,236 @@
+"""Small worlds for fault tests: a few good scenes on one grid, and whatever bad item a test adds to them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+import yaml
+from affine import Affine
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from pyproj import Transformer
+from shapely.geometry import mapping
+
+from pipeline.config import RunConfig, load_config
+from pipeline.execute.task import Assignment, run_job
+from pipeline.plan.grids import lonlat_outline
+from pipeline.plan.jobs import Targets, plan_jobs
+from pipeline.plan.periods import plan_periods
+from pipeline.prepare import access_of, cog_options
+from pipeline.products import load_product, product_models
+from pipeline.products._base import Context
+from pipeline.read.raster import attempt
+from pipeline.search.catalog import Query
+from pipeline.search.snapshot import search, select_items
+from pipeline.types import Job, Json, Outcome, Tile
+from pipeline.write.store import open_store
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+GRID = GeoBox((128, 128), Affine(10, 0, 600_000, 0, -10, 5_000_320), "EPSG:32633")
+"""One whole tile of the UTM grid with tiles of 128 pixels of 10 m."""
+CLEAR, CLOUD = 4, 9
+"""SCL classes: vegetation, high-probability cloud."""
+
+
+@dataclass
+class World:
+    """A folder with rasters and one item list; scenes are added one day at a time."""
+
+    folder: Path
+    grid: GeoBox = GRID
+    base: str = ""
+    """Put before every generated href: an address that serves `folder`; empty for plain paths."""
+    items: list[Json] = field(default_factory=list)
+
+    def add(self, day: str, hrefs: Mapping[str, str | Path | None] | None = None, **changes: Json) -> Json:
+        """One scene of `day` (2024-06-07); good generated files except where `hrefs` says another or None (no asset).
+
+        changes: replace fields of the item. Returns the item, already in the list.
+        """
+        hrefs = dict(hrefs or {})
+        number = len(self.items)
+        assets = {}
+        for key, data in (("red", self.pixels(number)), ("scl", np.full(self.grid.shape, CLEAR, np.uint8))):
+            href = hrefs.get(key, "")
+            if href is None:
+                continue
+            if href == "":
+                name = f"{day}-{number}-{key}.tif"
+                write_tif(self.folder / name, data, self.grid)
+                href = f"{self.base}{name}"
+            assets[key] = {
+                "href": str(href),
+                "type": "image/tiff; application=geotiff",
+                "proj:shape": list(self.grid.shape),
+                "proj:transform": list(self.grid.transform[:6]),
+            }
+        item = {
+            "type": "Feature",
+            "stac_version": "1.1.0",
+            "id": f"scene-{number}-{day}",
+            "collection": "tests",
+            "geometry": mapping(lonlat_outline(self.grid)),
+            "properties": {
+                "datetime": f"{day}T10:00:00Z",
+                "updated": f"{day}T18:00:00Z",
+                "s2:processing_baseline": "02.14",
+                "proj:code": str(self.grid.crs),
+            },
+            "assets": assets,
+            "links": [],
+        } | changes
+        self.items.append(item)
+        return item
+
+    def pixels(self, number: int) -> NDArray[np.uint16]:
+        """Red of the scene with that number: textured, nowhere 0, (y, x)."""
+        y, x = np.mgrid[: self.grid.shape[0], : self.grid.shape[1]]
+        return (300 + (7 * x + 13 * y + 101 * number) % 1000).astype(np.uint16)
+
+    def median(self, *numbers: int) -> NDArray[np.uint16]:
+        """The composite of those scenes by plain NumPy: half to even, as the product promises."""
+        return np.rint(np.median([self.pixels(number) for number in numbers], axis=0)).astype(np.uint16)
+
+    def save(self) -> Path:
+        """Write the item list and return its path."""
+        path = self.folder / "items.json"
+        path.write_text(json.dumps({"type": "FeatureCollection", "features": self.items}), encoding="utf-8")
+        return path
+
+    def config(self, product: Mapping[str, Json] | None = None, **changes: Json) -> Path:
+        """Write a config over the world's whole June and July 2024; returns its path.
+
+        product: replaces keys of the one product. changes: replace top-level keys.
+        """
+        west, south, east, north = lonlat_outline(self.grid).bounds
+        middle = (west + east) / 2, (south + north) / 2
+        entry = {"product": "sentinel2", "source": "s2", "bands": ["red"], "mask": None, **(product or {})}
+        document = {
+            "name": "faults",
+            "output": str(self.folder / "output"),
+            "area": {"bbox": [middle[0] - 1e-4, middle[1] - 1e-4, middle[0] + 1e-4, middle[1] + 1e-4]},
+            "grid": {"tile_px": 128, "resolution_m": 10},
+            "period": {"start": "2024-06-01", "end": "2024-08-01", "every": "month"},
+            "sources": {"s2": {"items": self.base + "items.json" if self.base else str(self.save())}},
+            "products": [entry],
+            "run": {"retries": 0, "missing_assets": {"policy": "skip", "max_fraction": 0.5}},
+            **changes,
+        }
+        self.save()
+        path = self.folder / "run.yaml"
+        path.write_text(yaml.safe_dump(document), encoding="utf-8")
+        return path
+
+    @property
+    def output(self) -> Path:
+        return self.folder / "output"
+
+
+def write_tif(path: Path, data: NDArray[Any], grid: GeoBox, **options: Any) -> Path:
+    """A tiled deflate GeoTIFF of (y, x) data; options replace creation options."""
+    height, width = data.shape
+    profile = {
+        "driver": "GTiff",
+        "dtype": data.dtype.name,
+        "count": 1,
+        "height": height,
+        "width": width,
+        "crs": str(grid.crs),
+        "transform": grid.transform,
+        "nodata": 0,
+        "compress": "deflate",
+        "tiled": True,
+        "blockxsize": 64,
+        "blockysize": 64,
+    } | options
+    with rasterio.open(path, "w", **profile) as target:
+        target.write(data, 1)
+    return path
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The jobs of a world's own grid, by period, and what workers are told."""
+
+    config: RunConfig
+    jobs: Mapping[str, Job]
+    assignment: Assignment
+    notes: tuple[str, ...]
+
+
+def prepare_world(config_path: Path, grid: GeoBox = GRID) -> Prepared:
+    """Search and plan as a run does, but for the one tile `grid` instead of the UTM grid's tiles."""
+    config = load_config(config_path, product_models())
+    entry = config.products[0]
+    product, cog = load_product(entry.product), cog_options(config, entry.name)
+    access = access_of(config.sources["s2"])
+    span = config.period
+    snapshot = search(
+        config.sources,
+        Query((-180, -90, 180, 90), span.start, span.end),
+        lambda _source, asset: attempt(asset, access, "", lambda raster: raster.grid),
+    )
+    targets = Targets((Tile("33N-000-0000", grid),), plan_periods(span.start, span.end, span.every))
+    product_plan = product.plan(entry, "default", cog)
+    items = select_items(snapshot, {"s2": product.aliases(entry)})
+    plan = plan_jobs([product_plan], targets, items, {}, {"default": 2**31})
+    missing = config.missing_assets_of(entry)
+    context = Context(access, cog, missing.policy == "skip", missing.max_fraction, threads=4)
+    store = open_store(config.output)
+    assignment = Assignment(entry, context, store, product_plan, overwrite=False, retries=config.run.retries)
+    return Prepared(config, {job.period.id: job for job in plan.jobs}, assignment, snapshot.notes)
+
+
+def run_world(config_path: Path, grid: GeoBox = GRID, period: str = "2024-06") -> Outcome:
+    """One job of a world, run in this process without a cluster."""
+    prepared = prepare_world(config_path, grid)
+    return run_job(prepared.jobs[period], prepared.assignment, 1)
+
+
+def read_item(world: World, outcome: Outcome) -> Json:
+    """The committed item of an outcome."""
+    assert outcome.item_key is not None, outcome
+    return json.loads((world.output / outcome.item_key).read_text(encoding="utf-8"))
+
+
+def read_band(world: World, outcome: Outcome, key: str) -> NDArray[Any]:
+    """The pixels of one committed band, (y, x)."""
+    item = world.output / str(outcome.item_key)
+    href = read_item(world, outcome)["assets"][key]["href"]
+    with rasterio.open(item.parent / href) as dataset:
+        return np.asarray(dataset.read(1))
+
+
+def run_command(config: Path, state: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`python -m pipeline.run` as a user starts it; journals go under `state`."""
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline.run", str(config), *options],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=config.parent,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT), "XDG_STATE_HOME": str(state), **environment},
+    )
+
+
+def nearest(path: Path, grid: GeoBox, crs: str, transform: Affine) -> NDArray[Any]:
+    """A file's band 1 on `grid` by nearest neighbour, with rasterio, pyproj and plain indexing alone; 0 outside."""
+    with rasterio.open(path) as dataset:
+        data = dataset.read(1)
+    col, row = np.meshgrid(np.arange(grid.shape[1]) + 0.5, np.arange(grid.shape[0]) + 0.5)
+    x, y = grid.transform * (col, row)
+    x, y = Transformer.from_crs(str(grid.crs), crs, always_xy=True).transform(x, y)
+    source_col, source_row = (np.floor(axis + 1e-9).astype(int) for axis in ~transform * (x, y))
+    inside = (source_row >= 0) & (source_row < data.shape[0]) & (source_col >= 0) & (source_col < data.shape[1])
+    out = np.zeros(grid.shape, data.dtype)
+    out[inside] = data[source_row[inside], source_col[inside]]
+    return out
