@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from pipeline.errors import StoreError
+from pipeline.errors import OutputError, StoreError
 from pipeline.types import Job, Json, Made
 from pipeline.write.files import json_bytes
 from pipeline.write.stac import data_key, item_key, render_item
@@ -33,9 +33,12 @@ def commit(store: Store, job: Job, made: Made, *, overwrite: bool = False, now: 
 
     Safe to do twice, or from two processes at once: names hold fingerprint and content, and the item is put only where
     none is. An item with the same fingerprint and the same files is the same commit. With `overwrite` the item is
-    replaced. Raises StoreError when the item there names other files, or when the store fails.
+    replaced. Raises StoreError when the item there names other files, or when the store fails, and OutputError when a
+    local file is no longer the one that was validated.
     """
     for file in made.files:
+        if (found := file.path.stat().st_size) != file.size_bytes:
+            raise OutputError(f"{job.id}: {file.path}: found {found} bytes, expected the {file.size_bytes} validated")
         _step(f"data_put:{file.key}")
         store.put_file(file.path, data_key(job, file))
         _step(f"data_put_done:{file.key}")

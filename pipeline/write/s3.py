@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import mimetypes
 import os
 import random
 import time
@@ -47,7 +48,9 @@ HINTS = {
     "AccessDenied": "check that the credentials may read, list, put and delete under this prefix",
     "ExpiredToken": "renew the credentials and run again; what is committed is kept",
     "InvalidAccessKeyId": "check the profile or the AWS_ environment variables",
+    "NoCredentialsError": "set `profile`, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     "NoSuchBucket": "make the bucket first, or correct `output`",
+    "ProfileNotFound": "correct `profile`, or add it to the AWS configuration",
     "RequestTimeTooSkewed": "set this machine's clock",
     "SignatureDoesNotMatch": "check the secret key of the profile or the AWS_ environment variables",
 }
@@ -77,15 +80,15 @@ class S3Store:
                 "use smaller tiles"
             )
         with path.open("rb") as handle:
-            digest = hashlib.file_digest(handle, lambda: hashlib.md5(usedforsecurity=False)).digest()
-            self._call("put_object", key, Body=handle, ContentMD5=_text(digest))
+            digest = hashlib.file_digest(handle, _md5).digest()
+            self._put(key, handle, digest)
 
     def put_bytes(self, data: bytes, key: str) -> None:
-        self._call("put_object", key, Body=data, ContentMD5=_md5(data))
+        self._put(key, data, _md5(data).digest())
 
     def put_new(self, data: bytes, key: str) -> bool:
         try:
-            self._call("put_object", key, Body=data, ContentMD5=_md5(data), IfNoneMatch="*")
+            self._put(key, data, _md5(data).digest(), IfNoneMatch="*")
         except _TakenError:
             # Also our own earlier attempt, whose acknowledgement was lost, ends here: only the bytes tell.
             return self.get_bytes(key) == data
@@ -121,6 +124,11 @@ class S3Store:
     def _full(self, key: str) -> str:
         return check_key(f"{self.prefix}/{check_key(key)}" if self.prefix else key)
 
+    def _put(self, key: str, body: bytes | BinaryIO, digest: bytes, **condition: str) -> None:
+        kind = mimetypes.guess_type(key)[0] or "application/octet-stream"
+        checksum = base64.b64encode(digest).decode("ascii")
+        self._call("put_object", key, Body=body, ContentMD5=checksum, ContentType=kind, **condition)
+
     def _call(self, operation: str, key: str, **arguments: Any) -> Any:
         body: bytes | BinaryIO | None = arguments.get("Body")
 
@@ -150,14 +158,14 @@ class S3Store:
         if not isinstance(origin, boto.ClientError):
             transient = isinstance(error, NETWORK_ERRORS)
             kind = TransientStoreError if transient else StoreError
-            return kind(f"{where} failed{tried}: {type(error).__name__}: {error}")
+            name = type(error).__name__
+            return kind(f"{where} failed{tried}: {name}: {error}{_hint(name)}")
         code = str(origin.response.get("Error", {}).get("Code", ""))
         meta = origin.response.get("ResponseMetadata", {})
         status = int(meta.get("HTTPStatusCode", 0))
-        hint = f"; {HINTS[code]}" if code in HINTS else ""
         message = (
             f"{where} failed{tried}: HTTP {status} {code}: {origin.response.get('Error', {}).get('Message', '')} "
-            f"(request id {meta.get('RequestId') or 'none'}){hint}"
+            f"(request id {meta.get('RequestId') or 'none'}){_hint(code)}"
         )
         if status == 404 and code != "NoSuchBucket":
             return _MissingError(message)
@@ -204,6 +212,10 @@ def _filesystem(store: S3Store, pid: int) -> s3fs.S3FileSystem:
     return fs
 
 
+def _hint(name: str) -> str:
+    return f"; {HINTS[name]}" if name in HINTS else ""
+
+
 async def _read(fs: s3fs.S3FileSystem, bucket: str, key: str) -> bytes:
     response = await fs._call_s3("get_object", Bucket=bucket, Key=key)
     async with response["Body"] as body:
@@ -211,9 +223,6 @@ async def _read(fs: s3fs.S3FileSystem, bucket: str, key: str) -> bytes:
     return data
 
 
-def _md5(data: bytes) -> str:
-    return _text(hashlib.md5(data, usedforsecurity=False).digest())
-
-
-def _text(digest: bytes) -> str:
-    return base64.b64encode(digest).decode("ascii")
+def _md5(data: bytes = b"") -> hashlib._Hash:
+    """For Content-MD5, which guards against damage, not against anybody."""
+    return hashlib.md5(data, usedforsecurity=False)

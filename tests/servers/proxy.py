@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 Rule = Callable[[str, str], int | None]
-"""(method, path) → None: pass on; 0: pass on, then cut the connection without an answer; a status: answer it at once."""
+"""(method, path) → None: pass on; 0: pass on, then cut the connection unanswered; a status: answer it at once."""
 
 
 @contextlib.contextmanager
@@ -42,10 +42,9 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         verdict = self.decide(self.command, self.path)
         if verdict:
-            error = (
-                f"<Error><Code>SlowDown</Code><Message>asked to</Message><RequestId>req-{verdict}</RequestId></Error>"
-            )
-            self._answer(verdict, {"x-amz-request-id": f"req-{verdict}"}, error.encode())
+            request = f"req-{verdict}"
+            error = f"<Error><Code>SlowDown</Code><Message>asked to</Message><RequestId>{request}</RequestId></Error>"
+            self._answer(verdict, {"x-amz-request-id": request}, error.encode())
             return
         connection = http.client.HTTPConnection(self.target, timeout=30)
         try:

@@ -96,7 +96,7 @@ def test_the_collection_describes_its_items(output: Path) -> None:
 
 
 def test_no_page_has_more_than_a_thousand_links(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many items, each node stays small, each item is linked once, and every page leads up to the collection."""
+    """However many items, each node stays small, links each item once and leads up to the collection."""
     assert catalog.PAGE_LINKS + 10 <= 1000
     monkeypatch.setattr(catalog, "PAGE_LINKS", 4)
     collected = Collected("p", bboxes=[[0, 0, 1, 1]], times=["2024-06-01T00:00:00Z", "2024-06-02T00:00:00Z"])
@@ -179,6 +179,31 @@ def test_the_table_is_the_items(output: Path) -> None:
             assert found["file:checksum"] == asset["file:checksum"]
         assert np.isnan(row["assets"]["ndvi"]["bands"][0]["nodata"])
         assert row["assets"]["red"]["bands"][0]["nodata"] == 0
+
+
+def test_the_table_takes_items_that_differ(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: Job, made: Made
+) -> None:
+    """Losses or none, nodata a number or NaN, other assets and properties: one column each, over many batches."""
+    monkeypatch.setattr(catalog, "BATCH_ITEMS", 2)
+    store = FolderStore(str(tmp_path / "out"))
+    calm = replace(made, losses=(), warnings=("a",), properties={"platform": "sentinel-2a"})
+    ndvi = next(file for file in made.files if file.key == "ndvi")
+    renamed = tuple(replace(file, key="red") if file is ndvi else file for file in made.files if file.key != "red")
+    keys = []
+    for number, each in enumerate((calm, calm, calm, made, replace(calm, files=renamed), made)):
+        keys.append(commit(store, replace(job, fingerprint=f"{number:064x}"), each, now=NOW).item_key)
+    assert write_catalog(store, "demo", {"s2_median": keys[:3]}) == 3
+    assert pq.read_table(tmp_path / "out" / "items.parquet").num_rows == 3
+    assert write_catalog(store, "demo", {"s2_median": keys}) == 6
+    rows = list(stac_geoparquet.arrow.stac_table_to_items(pq.read_table(tmp_path / "out" / "items.parquet")))
+    nodata = [row["assets"]["red"]["bands"][0]["nodata"] for row in rows]
+    assert [str(value) for value in nodata] == ["0.0", "0.0", "0.0", "0.0", "nan", "0.0"]
+    assert [bool(row["properties"].get("groundswell:missing_assets")) for row in rows] == [False] * 3 + [
+        True,
+        False,
+        True,
+    ]
 
 
 @pytest.fixture

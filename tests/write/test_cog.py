@@ -62,7 +62,7 @@ def test_a_cog_is_what_it_was_made_from(
         np.testing.assert_array_equal(source.read(1), data)
         assert source.crs.to_epsg() == 32633
         assert source.transform == geobox(*data.shape).transform
-        assert source.nodata == nodata or np.isnan(source.nodata) and np.isnan(nodata)
+        assert str(source.nodata) == str(None if nodata is None else float(nodata))
         assert (source.scales, source.offsets, source.units) == ((1e-4,), (-0.1,), ("1",))
         assert source.descriptions == ("red",)
         assert source.tags().items() >= TAGS.items()
@@ -146,8 +146,8 @@ def test_overviews_of_codes_invent_no_code(tmp_path: Path, overview: str) -> Non
         (np.zeros((8, 8), np.uint8), Band("b", "uint8", 300), DEFLATE, TAGS, "nodata 300 is a value of uint8"),
         (np.zeros((8, 8), np.uint8), Band("b", "uint8", 0.5), DEFLATE, TAGS, r"nodata 0\.5 is a value of uint8"),
         (np.zeros((8, 8), np.uint8), Band("b", "uint8", 0, overview="lanczos"), DEFLATE, TAGS, "overview 'lanczos'"),
-        (np.zeros((8, 8), np.uint8), Band("b", "uint8", 0), DEFLATE, {"license": "x"}, "missing rights tags.*attribution"),
-        (np.zeros((8, 8), np.uint8), Band("b", "uint8", 0), CogOptions("zstd", 99), TAGS, "level: found 99, expected 1 to 22"),
+        (np.zeros((8, 8), np.uint8), Band("b", "uint8", 0), DEFLATE, {"license": "x"}, "missing rights"),
+        (np.zeros((8, 8), np.uint8), Band("b", "uint8", 0), CogOptions("zstd", 99), TAGS, "level: found 99"),
     ],
 )  # fmt: skip
 def test_wrong_input_is_refused_by_name(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import StoreError
+from pipeline.errors import OutputError, StoreError
 from pipeline.types import Job, Made
 from pipeline.write.commit import commit, fingerprint_of, list_committed
 from pipeline.write.stac import item_key
@@ -118,6 +118,16 @@ def test_something_else_in_the_items_place_is_named(tmp_path: Path, job: Job, ma
     store.put_bytes(b"<html>", item_key(job))
     with pytest.raises(StoreError, match=r"what is there is no item.*--overwrite"):
         commit(store, job, made, now=NOW)
+
+
+def test_a_file_that_shrank_is_not_committed(tmp_path: Path, job: Job, made: Made) -> None:
+    """A local file cut short after its validation stops the commit before the item."""
+    store = FolderStore(str(tmp_path / "out"))
+    ndvi = made.files[1].path
+    ndvi.write_bytes(ndvi.read_bytes()[:-1])
+    with pytest.raises(OutputError, match=r"s2_median/33T_0_1/2024_06: .*ndvi\.tif: found \d+ bytes, expected"):
+        commit(store, job, made, now=NOW)
+    assert check_whole(store) == 0
 
 
 def test_steps_are_announced_in_order(tmp_path: Path, job: Job, made: Made, kill: Callable[[int], KillAt]) -> None:

@@ -1,4 +1,4 @@
-"""Laws of the S3 store on bad days: bounded retries, lost acknowledgements, errors that name bucket, key and request."""
+"""Laws of the S3 store on bad days: bounded retries, lost acknowledgements, errors naming bucket, key and request."""
 
 from __future__ import annotations
 
@@ -125,11 +125,44 @@ def test_wrong_credentials_are_permanent_and_not_shown(direct: S3Store, monkeypa
     """Refused at the first request; the message names the cause, never the secret."""
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary-secret-0123456789")
     s3._filesystem.cache_clear()
-    with pytest.raises(StoreError, match="SignatureDoesNotMatch|AccessDenied") as caught:
+    with pytest.raises(StoreError, match=r"SignatureDoesNotMatch|AccessDenied") as caught:
         direct.put_bytes(b"x", "x")
     s3._filesystem.cache_clear()
     assert not isinstance(caught.value, TransientStoreError)
     assert "canary" not in str(caught.value)
+
+
+def test_credentials_of_a_profile(
+    direct: S3Store, s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A profile is looked up in the process that uses the store; without any credentials the message says what to set."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(StoreError, match="NoCredentialsError.*; set `profile`"):
+        replace(direct, prefix="none").put_bytes(b"x", "x")
+    file = tmp_path / "credentials"
+    file.write_text(f"[mine]\naws_access_key_id={s3_server.key}\naws_secret_access_key={s3_server.secret}\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    store = replace(direct, profile="mine")
+    store.put_bytes(b"x", "x")
+    assert store.get_bytes("x") == b"x"
+    with pytest.raises(StoreError, match="ProfileNotFound.*; correct `profile`"):
+        replace(direct, profile="other").put_bytes(b"x", "x")
+
+
+def test_anonymous_requests_are_not_signed(direct: S3Store) -> None:
+    """Credentials in the environment are left alone: a bucket that wants them refuses."""
+    with pytest.raises(StoreError, match="AccessDenied"):
+        replace(direct, anonymous=True).put_bytes(b"x", "x")
+
+
+def test_objects_carry_their_type(direct: S3Store, s3_server: S3Server) -> None:
+    """A browser that opens an item or a picture knows what it is."""
+    for key, expected in (("a.json", "application/json"), ("a.png", "image/png"), ("a", "application/octet-stream")):
+        direct.put_bytes(b"x", key)
+        head = s3_server.client().call_s3("head_object", Bucket=direct.bucket, Key=f"{direct.prefix}/{key}")
+        assert head["ContentType"] == expected
 
 
 def test_one_put_object_per_object(direct: S3Store, tmp_path: Path) -> None:

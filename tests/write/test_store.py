@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import threading
 import uuid
 from collections.abc import Iterator
@@ -15,7 +16,6 @@ import pytest
 
 from pipeline.errors import ConfigError, StoreError
 from pipeline.write import s3
-from pipeline.write import store as stores
 from pipeline.write.s3 import S3Store
 from pipeline.write.store import FolderStore, Store, check_key, open_store
 from tests.servers.weed import S3Server
@@ -25,7 +25,7 @@ from tests.servers.weed import S3Server
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     if request.param == "folder":
         yield open_store(str(tmp_path / "out"))
-        assert not [path for path in tmp_path.rglob(".tmp-*")], "a put left a temporary file"
+        assert list(tmp_path.rglob(".tmp-*")) == [], "a put left a temporary file"
         return
     server: S3Server = request.getfixturevalue("s3_environment")
     bucket: str = request.getfixturevalue("s3_bucket")
@@ -183,7 +183,7 @@ def test_exception_in_the_middle_of_a_write_publishes_nothing(tmp_path: Path, mo
         write.write(read.read(1500))
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(stores.shutil, "copyfileobj", half)
+    monkeypatch.setattr(shutil, "copyfileobj", half)
     with pytest.raises(StoreError, match=r"out, key data/x: put failed: No space left"):
         store.put_file(source, "data/x")
     assert [path.name for path in (tmp_path / "out" / "data").iterdir()] == ["x"]

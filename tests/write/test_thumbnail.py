@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning
@@ -15,9 +16,9 @@ from pipeline.write.thumbnail import write_thumbnail
 pytestmark = pytest.mark.filterwarnings(f"ignore::{NotGeoreferencedWarning.__module__}.NotGeoreferencedWarning")
 
 
-def read(path: Path) -> np.ndarray:  # type: ignore[type-arg]
+def read(path: Path) -> npt.NDArray[np.uint8]:
     with rasterio.open(path) as source:
-        pixels: np.ndarray = source.read()  # type: ignore[type-arg]
+        pixels: npt.NDArray[np.uint8] = source.read()
     return pixels
 
 
