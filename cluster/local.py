@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -40,10 +41,26 @@ class LocalBackend:
     def open(self, spec: ClusterSpec) -> Iterator[Client]:
         with dask.config.set(_CONFIG):
             try:
-                cluster = LocalCluster(**self.render(spec))
+                with _unseen_by_threads(signal.SIGINT):
+                    cluster = LocalCluster(**self.render(spec))
             except (OSError, RuntimeError, TimeoutError) as error:
                 raise ClusterError(
                     f"region {spec.region}: no local cluster: {type(error).__name__}: {error}"
                 ) from error
             with cluster, Client(cluster, set_as_default=False) as client:
                 yield client
+
+
+@contextmanager
+def _unseen_by_threads(number: signal.Signals) -> Iterator[None]:
+    """Threads begun meanwhile, and the processes that they will ever begin, never see this signal.
+
+    A terminal sends Ctrl-C to the workers too; they would leave, and what they were doing would be lost or, with no worker
+    left, be waited for without end. Only the client decides what an interrupt means. One that comes meanwhile is
+    delivered at the end.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

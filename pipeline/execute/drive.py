@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
+from uuid import uuid4
 
 from distributed import Client, Future
 
@@ -41,42 +41,35 @@ def drive(
     assignments: by product name. clusters: region → (client, jobs in flight at most). When `stop` is set no job is
     started any more, those in flight end and are reported, the rest are reported as cancelled.
     """
-    finished: SimpleQueue[tuple[_Region, Future]] = SimpleQueue()
+    token = uuid4().hex[:8]
+    finished = threading.Event()
     regions = [_Region(name, *clusters[name], deque((job, 1) for job in queue)) for name, queue in by_region(jobs)]
     while any(region.active or (region.queue and not stop.is_set()) for region in regions):
         for region in regions:
             while region.queue and len(region.active) < region.limit and not stop.is_set():
-                _submit(region, assignments, finished)
-        for region, future in _batch(finished):
-            job, attempt = region.active.pop(future)
-            outcome = _outcome(job, attempt, future, assignments[job.product])
-            if outcome.status is Status.RETRY:
-                region.queue.append((job, attempt + 1))
-            report(outcome)
+                _submit(region, assignments, token, finished)
+        finished.wait(_POLL_S)
+        finished.clear()
+        for region in regions:
+            for future in [future for future in region.active if future.done()]:
+                job, attempt = region.active.pop(future)
+                outcome = _outcome(job, attempt, future, assignments[job.product])
+                if outcome.status is Status.RETRY:
+                    region.queue.append((job, attempt + 1))
+                report(outcome)
     for region in regions:
         for job, attempt in region.queue:
             report(Outcome(job.id, job.region, job.fingerprint, Status.CANCELLED, attempts=attempt - 1))
 
 
-def _submit(
-    region: _Region, assignments: Mapping[str, Assignment], finished: SimpleQueue[tuple[_Region, Future]]
-) -> None:
+def _submit(region: _Region, assignments: Mapping[str, Assignment], token: str, finished: threading.Event) -> None:
+    """Start the next job; its task's name says what it is, and is never used twice on one cluster."""
     job, attempt = region.queue.popleft()
-    name = f"{job.product}-{job.tile.id}-{job.period.id}-{job.fingerprint[:8]}-{attempt}"
+    name = f"{job.product}-{job.tile.id}-{job.period.id}-{token}-{attempt}"
     future = region.client.submit(run_job, job, assignments[job.product], attempt, key=name, pure=False)
     region.active[future] = (job, attempt)
-    future.add_done_callback(lambda done: finished.put((region, done)))
-
-
-def _batch(finished: SimpleQueue[tuple[_Region, Future]]) -> list[tuple[_Region, Future]]:
-    """Everything that has finished by now; waits a moment when nothing has."""
-    batch = []
-    try:
-        batch.append(finished.get(timeout=_POLL_S))
-        while True:
-            batch.append(finished.get_nowait())
-    except Empty:
-        return batch
+    # Only a wake-up: what is done is read off the futures themselves, so a lost call delays by a moment, no more.
+    future.add_done_callback(lambda _: finished.set())
 
 
 def _outcome(job: Job, attempt: int, future: Future, assignment: Assignment) -> Outcome:

@@ -19,6 +19,8 @@ BBox = tuple[float, float, float, float]
 """west, south, east, north in degrees; west > east crosses the antimeridian."""
 _SOUTH_LIMIT, _NORTH_LIMIT = -80.0, 84.0
 _POINTS_A_SIDE = 33
+_STEP_DEG = 0.05
+"""A parallel bends by less than half a metre between points this close, so no sliver of an area is lost."""
 
 
 def utm_tiles(bbox: BBox, tile_px: int, resolution_m: float) -> tuple[Tile, ...]:
@@ -36,7 +38,7 @@ def utm_tiles(bbox: BBox, tile_px: int, resolution_m: float) -> tuple[Tile, ...]
     tiles: dict[str, Tile] = {}
     for zone, north, part in _zone_parts(bbox):
         epsg = (32600 if north else 32700) + zone
-        outline = _project(shapely.box(*part), 4326, epsg)
+        outline = _project(shapely.segmentize(shapely.box(*part), _STEP_DEG), 4326, epsg)
         shapely.prepare(outline)
         west, south, east, top = outline.bounds
         for column in range(math.floor(west / size), math.ceil(east / size)):
@@ -65,7 +67,7 @@ def _zone_parts(bbox: BBox) -> Iterator[tuple[int, bool, BBox]]:
         for zone in range(first, last + 1):
             sides = max(left, zone * 6 - 180.0), min(right, zone * 6 - 174.0)
             for low, high, is_north in ((max(south, 0.0), north, True), (south, min(north, 0.0), False)):
-                if low < high:
+                if low < high and sides[0] < sides[1]:
                     yield zone + 1, is_north, (sides[0], low, sides[1], high)
 
 

@@ -114,7 +114,7 @@ class Ledger:
     def check(self) -> None:
         """Raise MissingAssetsError, naming what was lost, once more than the allowed fraction of the assets is gone."""
         if self._weight > self._context.max_missing_fraction * self._expected:
-            named = "; ".join(f"{loss.item}/{loss.asset}: {loss.cause}" for loss in self.losses[:5])
+            named = "; ".join(f"{loss.item}/{loss.asset} ({loss.href}): {loss.cause}" for loss in self.losses[:5])
             raise MissingAssetsError(
                 f"{self._job.id}: {self._weight} of {self._expected} assets lost, missing_assets.max_fraction allows "
                 f"{self._context.max_missing_fraction:.0%}: {named}"

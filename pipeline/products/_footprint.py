@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.features import rasterize
 from shapely.geometry import shape as to_geometry
 
 from pipeline.types import Item
+
+# rasterio 1.4 now and then (1 in 3000, only with several threads) says so of its own scratch raster; pixels are right.
+warnings.filterwarnings("ignore", category=NotGeoreferencedWarning, module=r"rasterio\.features")
 
 
 def footprint(item: Item, geobox: GeoBox) -> NDArray[np.bool_]:

@@ -19,7 +19,7 @@ from pipeline.products._base import Context, Ledger
 from pipeline.products._footprint import footprint
 from pipeline.read.access import Access
 from pipeline.read.gather import claim, observe
-from pipeline.read.layer import SourceWindow, Target, read_window
+from pipeline.read.layer import SourceWindow, Target, check_integers, read_window
 from pipeline.types import Asset, Item, Job
 
 
@@ -148,10 +148,8 @@ def _read_scene(work: Work, scene: int, band: str, shift: int, strip: tuple[slic
     def carry(asset: Asset) -> bool:
         found = read_window(asset, work.context.access, item.id, Target.rows_of(work.geobox, rows.start, rows.stop))
         if found is not None:
-            if found.data.dtype.kind not in "iu":
-                raise PermanentAssetError(
-                    asset.href, f"pixels are {found.data.dtype}; expected integers", item=item.id, asset=asset.key
-                )
+            check_integers(found, asset, item.id)
+            work.ledger.note(found.note)
             nodata = 0 if found.nodata is None else found.nodata
             observe(found.data, found.corner, found.pixels, (rows.start, 0), (plane, bit), (nodata, shift), out)
         return True

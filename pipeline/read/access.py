@@ -6,13 +6,16 @@ unsigned everywhere but inside the one read that needs them.
 
 from __future__ import annotations
 
+import ipaddress
+import logging
 import os
 import re
+import socket
 import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import requests
 
@@ -49,6 +52,17 @@ def redact(text: str) -> str:
     return _SECRET_PARAMETERS.sub(r"\1***", text)
 
 
+class _Redacting(logging.Filter):
+    """Takes signatures out of the lines that urllib3 logs about every request when somebody debugs."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = redact(record.getMessage()), None
+        return True
+
+
+logging.getLogger("urllib3.connectionpool").addFilter(_Redacting())
+
+
 def check_href(href: str, access: Access) -> None:
     """Only files, https, http and s3 pass; GDAL's virtual file systems and inline documents never do.
 
@@ -65,12 +79,28 @@ def check_href(href: str, access: Access) -> None:
         raise PermanentAssetError(
             href[:200], f"href refused: scheme {scheme!r}; expected a file path, https:// or s3://"
         )
-    if not scheme and re.match(r"(?i)[a-z0-9]{2,}:", href):
+    if _is_link_local(urlsplit(href).hostname or ""):
+        raise PermanentAssetError(href[:200], "href refused: a link-local address, where clouds serve credentials")
+    if not scheme and re.match(r"(?i)[a-z0-9_]{2,}:", href):
         raise PermanentAssetError(
             href[:200], "href refused: it names a GDAL driver; expected a file path, https:// or s3://"
         )
     if not scheme and not access.local:
         raise PermanentAssetError(href[:200], "href refused: a catalogue read over the network names a local path")
+
+
+def _is_link_local(host: str) -> bool:
+    """True for literal addresses of 169.254/16 and fe80::/10, in every spelling that curl reads (0xa9fea9fe too).
+
+    Names are not looked up: a private or a loopback address is a user's own server, and DNS is not asked twice.
+    """
+    host = unquote(host).rstrip(".")
+    try:
+        address = ipaddress.ip_address(host if ":" in host else socket.inet_ntoa(socket.inet_aton(host)))
+    except (OSError, ValueError):
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_link_local
 
 
 class _TokenCache:
@@ -131,6 +161,8 @@ def gdal_options(href: str, access: Access) -> dict[str, str | int]:
         # In bytes: rasterio hands the number to GDALSetCacheMax64, where GDAL's own option would mean megabytes.
         "GDAL_CACHEMAX": 256 * 2**20,
         "GDAL_VRT_ENABLE_PYTHON": "NO",
+        # With threads of its own, GDAL returns a damaged JPEG 2000 as if it were whole, with other pixels every time.
+        "GDAL_NUM_THREADS": 1,
         "GDAL_HTTP_TIMEOUT": int(access.timeout_s),
         "GDAL_HTTP_CONNECTTIMEOUT": 10,
         "GDAL_HTTP_LOW_SPEED_LIMIT": 1000,

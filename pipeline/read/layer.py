@@ -81,16 +81,22 @@ def read_layer(asset: Asset, access: Access, item: str, target: Target) -> NDArr
     return out
 
 
-def as_uint16(found: SourceWindow, asset: Asset, item: str) -> NDArray[np.uint16]:
-    """The window as uint16 with nodata as 0; negative numbers, which only signed files hold, become 0 too.
-
-    Raises PermanentAssetError for floating-point files and for integers above 65535.
-    """
+def check_integers(found: SourceWindow, asset: Asset, item: str) -> None:
+    """Refuse what uint16 cannot hold. Raises PermanentAssetError for floating-point files and integers above 65535."""
     data = found.data
     if data.dtype.kind not in "iu" or (data.dtype.itemsize > 2 and data.size and int(data.max()) > 65535):
         raise PermanentAssetError(
             asset.href, f"pixels are {data.dtype}; expected integers within 0..65535", item=item, asset=asset.key
         )
+
+
+def as_uint16(found: SourceWindow, asset: Asset, item: str) -> NDArray[np.uint16]:
+    """The window as uint16 with nodata as 0; negative numbers, which only signed files hold, become 0 too.
+
+    Raises PermanentAssetError as `check_integers` does.
+    """
+    check_integers(found, asset, item)
+    data = found.data
     if found.nodata is not None and found.nodata != 0:
         data = np.where(data == found.nodata, 0, data)
     return np.maximum(data, 0).astype(np.uint16) if data.dtype.kind == "i" else data.astype(np.uint16, copy=False)

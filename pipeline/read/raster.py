@@ -8,14 +8,18 @@ from __future__ import annotations
 import logging
 import random
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
 import rasterio
-from rasterio.errors import RasterioError
+from pyproj import CRS
+from pyproj.exceptions import ProjError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
@@ -27,9 +31,12 @@ from pipeline.types import Asset, Grid
 _DRIVERS = ["GTiff", "JP2OpenJPEG"]
 _MAX_SIDE = 1_000_000
 _MAX_BLOCK_BYTES = 512 * 2**20
+_MAX_WINDOW_BYTES = 2**30
 
 # GDAL repeats every failure on this logger, signed addresses included; each one is raised as an AssetError anyway.
 logging.getLogger("rasterio").setLevel(logging.CRITICAL)
+# The same fact is an error or a note of ours, with the file's name.
+warnings.filterwarnings("ignore", category=NotGeoreferencedWarning, module=r"pipeline\.read\.raster")
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -47,7 +54,13 @@ class Raster:
     """Set when the file contradicts its catalogue entry: what was declared, what was found."""
 
     def read(self, rows: slice, cols: slice) -> np.ndarray:
-        """Pixels of a window inside the raster, (rows, cols), in the file's dtype; always whole, never short."""
+        """Pixels of a window inside the raster, (rows, cols), in the file's dtype; always whole, never short.
+
+        Raises ValueError before anything is allocated when the window is absurdly large.
+        """
+        size_bytes = (rows.stop - rows.start) * (cols.stop - cols.start) * self.dtype.itemsize
+        if size_bytes > _MAX_WINDOW_BYTES:
+            raise ValueError(f"the tile needs {size_bytes:,} bytes of it at once; at most {_MAX_WINDOW_BYTES:,}")
         window = Window.from_slices(rows, cols)
         return np.asarray(self.dataset.read(self.band, window=window))
 
@@ -63,7 +76,7 @@ def open_raster(asset: Asset, access: Access, *, renew: bool = False) -> Iterato
     """Open one asset, signed at this moment, with the grid its own header states.
 
     Raises PermanentAssetError when the file is no raster we can place (no CRS, ground control points only, absurd
-    size), and rasterio's errors for the rest: `attempt` turns those into asset errors.
+    size, parts elsewhere), and rasterio's errors for the rest: `attempt` turns those into asset errors.
     """
     check_href(asset.href, access)
     address = gdal_path(sign(asset.href, access, renew=renew))
@@ -125,6 +138,10 @@ def _describe(dataset: DatasetReader, asset: Asset) -> Raster:
         raise PermanentAssetError(
             asset.href, f"one block decodes to {rows * cols * dtype.itemsize} bytes; at most {_MAX_BLOCK_BYTES}"
         )
+    elsewhere = dataset.tags(ns="OVERVIEWS").keys() & {"OVERVIEW_FILE", "MASK_FILE"}
+    if elsewhere:
+        # GDAL would open that address, whatever it is, as soon as overviews are asked for.
+        raise PermanentAssetError(asset.href, f"refused: its tag {min(elsewhere)} points to another file")
     grid, note = _true_grid(dataset, asset)
     nodata = dataset.nodatavals[asset.band - 1]
     return Raster(dataset, asset.band, grid, dtype, asset.nodata if nodata is None else nodata, note)
@@ -136,7 +153,7 @@ def _true_grid(dataset: DatasetReader, asset: Asset) -> tuple[Grid, str | None]:
     declared = asset.grid
     crs = dataset.crs
     if not crs:
-        if declared is not None and declared.shape == shape:
+        if declared is not None and declared.shape == shape and not dataset.gcps[0]:
             return declared, f"{asset.href}: no CRS in the file; the catalogue's {declared.crs} was used"
         found = "only ground control points" if dataset.gcps[0] else "none"
         said = "none" if declared is None else f"a grid of {declared.shape}, the file has {shape}"
@@ -146,7 +163,7 @@ def _true_grid(dataset: DatasetReader, asset: Asset) -> tuple[Grid, str | None]:
     if declared is None or _same_grid(grid, declared):
         return grid, None
     return grid, (
-        f"{asset.href}: the catalogue declares {declared.crs} {declared.shape} at {declared.transform[0]:g}, "
+        f"{asset.href}: the catalogue declares {declared.crs[:40]} {declared.shape} at {declared.transform[0]:g}, "
         f"the file has {grid.crs[:40]} {grid.shape} at {grid.transform[0]:g}; the file's own grid was used"
     )
 
@@ -156,4 +173,13 @@ def _same_grid(one: Grid, other: Grid) -> bool:
     close = all(
         abs(a - b) <= max(tolerance, 1e-12 * abs(a)) for a, b in zip(one.transform, other.transform, strict=True)
     )
-    return one.shape == other.shape and close and one.crs == other.crs
+    return one.shape == other.shape and close and _same_crs(one.crs, other.crs)
+
+
+@lru_cache(maxsize=256)
+def _same_crs(one: str, other: str) -> bool:
+    """Equal as reference systems, however they are written; what PROJ does not know equals nothing."""
+    try:
+        return one == other or CRS.from_user_input(one) == CRS.from_user_input(other)
+    except ProjError:
+        return False

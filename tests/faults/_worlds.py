@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +20,14 @@ from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 from shapely.geometry import mapping
 
-from pipeline.config import RunConfig, load_config
 from pipeline.execute.task import Assignment, run_job
 from pipeline.plan.grids import lonlat_outline
-from pipeline.plan.jobs import Targets, plan_jobs
-from pipeline.plan.periods import plan_periods
-from pipeline.prepare import access_of, cog_options
-from pipeline.products import load_product, product_models
-from pipeline.products._base import Context
-from pipeline.read.raster import attempt
-from pipeline.search.catalog import Query
-from pipeline.search.snapshot import search, select_items
+from pipeline.plan.jobs import plan_jobs
+from pipeline.session import Options, open_session
 from pipeline.types import Job, Json, Outcome, Tile
-from pipeline.write.store import open_store
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-GRID = GeoBox((128, 128), Affine(10, 0, 600_000, 0, -10, 5_000_320), "EPSG:32633")
+GRID = GeoBox((128, 128), Affine(10, 0, 600_320, 0, -10, 5_000_960), "EPSG:32633")
 """One whole tile of the UTM grid with tiles of 128 pixels of 10 m."""
 CLEAR, CLOUD = 4, 9
 """SCL classes: vegetation, high-probability cloud."""
@@ -83,7 +75,7 @@ class World:
                 "datetime": f"{day}T10:00:00Z",
                 "updated": f"{day}T18:00:00Z",
                 "s2:processing_baseline": "02.14",
-                "proj:code": str(self.grid.crs),
+                "proj:code": f"EPSG:{self.grid.crs.to_epsg()}",
             },
             "assets": assets,
             "links": [],
@@ -111,16 +103,15 @@ class World:
 
         product: replaces keys of the one product. changes: replace top-level keys.
         """
-        west, south, east, north = lonlat_outline(self.grid).bounds
-        middle = (west + east) / 2, (south + north) / 2
+        inside = lonlat_outline(self.grid).representative_point()
         entry = {"product": "sentinel2", "source": "s2", "bands": ["red"], "mask": None, **(product or {})}
         document = {
             "name": "faults",
             "output": str(self.folder / "output"),
-            "area": {"bbox": [middle[0] - 1e-4, middle[1] - 1e-4, middle[0] + 1e-4, middle[1] + 1e-4]},
+            "area": {"bbox": [inside.x - 1e-4, inside.y - 1e-4, inside.x + 1e-4, inside.y + 1e-4]},
             "grid": {"tile_px": 128, "resolution_m": 10},
             "period": {"start": "2024-06-01", "end": "2024-08-01", "every": "month"},
-            "sources": {"s2": {"items": self.base + "items.json" if self.base else str(self.save())}},
+            "sources": {"s2": {"items": self.base + "items.json" if self.base else str(self.folder / "items.json")}},
             "products": [entry],
             "run": {"retries": 0, "missing_assets": {"policy": "skip", "max_fraction": 0.5}},
             **changes,
@@ -157,43 +148,19 @@ def write_tif(path: Path, data: NDArray[Any], grid: GeoBox, **options: Any) -> P
     return path
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """The jobs of a world's own grid, by period, and what workers are told."""
-
-    config: RunConfig
-    jobs: Mapping[str, Job]
-    assignment: Assignment
-    notes: tuple[str, ...]
-
-
-def prepare_world(config_path: Path, grid: GeoBox = GRID) -> Prepared:
-    """Search and plan as a run does, but for the one tile `grid` instead of the UTM grid's tiles."""
-    config = load_config(config_path, product_models())
-    entry = config.products[0]
-    product, cog = load_product(entry.product), cog_options(config, entry.name)
-    access = access_of(config.sources["s2"])
-    span = config.period
-    snapshot = search(
-        config.sources,
-        Query((-180, -90, 180, 90), span.start, span.end),
-        lambda _source, asset: attempt(asset, access, "", lambda raster: raster.grid),
-    )
-    targets = Targets((Tile("33N-000-0000", grid),), plan_periods(span.start, span.end, span.every))
-    product_plan = product.plan(entry, "default", cog)
-    items = select_items(snapshot, {"s2": product.aliases(entry)})
-    plan = plan_jobs([product_plan], targets, items, {}, {"default": 2**31})
-    missing = config.missing_assets_of(entry)
-    context = Context(access, cog, missing.policy == "skip", missing.max_fraction, threads=4)
-    store = open_store(config.output)
-    assignment = Assignment(entry, context, store, product_plan, overwrite=False, retries=config.run.retries)
-    return Prepared(config, {job.period.id: job for job in plan.jobs}, assignment, snapshot.notes)
+def prepare_world(config: Path, grid: GeoBox = GRID) -> tuple[dict[str, Job], Assignment]:
+    """Search and plan as a run does, but for the one tile `grid` instead of the UTM grid's: (job by period, the rest)."""
+    session = open_session(Options(config))
+    prepared = session.prepared
+    targets = replace(prepared.targets, tiles=(Tile("00X-000-0000", grid),))
+    plan = plan_jobs(prepared.products, targets, prepared.items, {}, {"default": 2**31})
+    return {job.period.id: job for job in plan.jobs}, session.assignments()["sentinel2"]
 
 
-def run_world(config_path: Path, grid: GeoBox = GRID, period: str = "2024-06") -> Outcome:
+def run_world(config: Path, grid: GeoBox = GRID, period: str = "2024-06") -> Outcome:
     """One job of a world, run in this process without a cluster."""
-    prepared = prepare_world(config_path, grid)
-    return run_job(prepared.jobs[period], prepared.assignment, 1)
+    jobs, assignment = prepare_world(config, grid)
+    return run_job(jobs[period], assignment, 1)
 
 
 def read_item(world: World, outcome: Outcome) -> Json:
@@ -220,17 +187,3 @@ def run_command(config: Path, state: Path, *options: str, **environment: str) ->
         cwd=config.parent,
         env={**os.environ, "PYTHONPATH": str(CHECKOUT), "XDG_STATE_HOME": str(state), **environment},
     )
-
-
-def nearest(path: Path, grid: GeoBox, crs: str, transform: Affine) -> NDArray[Any]:
-    """A file's band 1 on `grid` by nearest neighbour, with rasterio, pyproj and plain indexing alone; 0 outside."""
-    with rasterio.open(path) as dataset:
-        data = dataset.read(1)
-    col, row = np.meshgrid(np.arange(grid.shape[1]) + 0.5, np.arange(grid.shape[0]) + 0.5)
-    x, y = grid.transform * (col, row)
-    x, y = Transformer.from_crs(str(grid.crs), crs, always_xy=True).transform(x, y)
-    source_col, source_row = (np.floor(axis + 1e-9).astype(int) for axis in ~transform * (x, y))
-    inside = (source_row >= 0) & (source_row < data.shape[0]) & (source_col >= 0) & (source_col < data.shape[1])
-    out = np.zeros(grid.shape, data.dtype)
-    out[inside] = data[source_row[inside], source_col[inside]]
-    return out

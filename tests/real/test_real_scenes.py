@@ -120,7 +120,10 @@ def test_flanders_reads_three_bands_of_one_file(shared_data: Path, tmp_path: Pat
             layers = []
             for file in files:
                 with rasterio.open(file) as source:
-                    data, corner = source.read(number).astype(float), ~transform @ (source.transform.c, source.transform.f)
+                    data, corner = (
+                        source.read(number).astype(float),
+                        ~transform @ (source.transform.c, source.transform.f),
+                    )
                 layer = np.full((128, 128), np.nan)
                 col, row = round(corner[0]), round(corner[1])
                 rows, cols = np.mgrid[0 : data.shape[0], 0 : data.shape[1]]
@@ -145,7 +148,11 @@ def test_strict_validators_accept_the_cogs(shared_data: Path, slovenia_items: Pa
     rio = Path(sys.executable).with_name("rio")
     for cog in cogs:
         done = subprocess.run(
-            [str(rio), "cogeo", "validate", "--strict", str(cog)], capture_output=True, text=True, timeout=60, check=False
+            [str(rio), "cogeo", "validate", "--strict", str(cog)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         assert "is a valid cloud optimized GeoTIFF" in done.stdout, done.stdout + done.stderr
 

@@ -18,7 +18,7 @@ import pytest
 from pipeline.errors import OutputError, StoreError
 from pipeline.types import Job, Made
 from pipeline.write.commit import commit, fingerprint_of, list_committed
-from pipeline.write.stac import item_key
+from pipeline.write.stac import data_key, item_key
 from pipeline.write.store import FolderStore, Store, open_store
 
 NOW = datetime(2024, 8, 1, tzinfo=UTC)
@@ -183,16 +183,16 @@ def test_fingerprints_are_read_from_the_right(key: str, fingerprint: str | None)
 
 
 def test_the_independent_check_finds_no_fault(
-    tmp_path: Path, job: Job, made: Made, shared_tools: Path, capsys: pytest.CaptureFixture[str]
+    store: Store, job: Job, made: Made, shared_tools: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A checker that shares no code with the project agrees; and it does see a file cut short."""
-    commit(FolderStore(str(tmp_path / "out")), job, made, now=NOW)
+    """A checker that shares no code with the project agrees, on disk and on S3; and it does see a file cut short."""
+    commit(store, job, made, now=NOW)
     spec = importlib.util.spec_from_file_location("check_output", shared_tools / "check_output.py")
     assert spec
     assert spec.loader
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
-    assert tool.main(str(tmp_path / "out")) == 0, capsys.readouterr().out
-    red = next((tmp_path / "out" / "data").rglob("red_*.tif"))
-    red.write_bytes(red.read_bytes()[:-100])
-    assert tool.main(str(tmp_path / "out")) == 1
+    assert tool.main(store.uri) == 0, capsys.readouterr().out
+    red = data_key(job, made.files[0])
+    store.put_bytes(store.get_bytes(red)[:-100], red)
+    assert tool.main(store.uri) == 1

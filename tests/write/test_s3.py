@@ -135,11 +135,11 @@ def test_wrong_credentials_are_permanent_and_not_shown(direct: S3Store, monkeypa
 def test_credentials_of_a_profile(
     direct: S3Store, s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A profile is looked up in the process that uses the store; without any credentials the message says what to set."""
+    """A profile is looked up in the process that uses the store; without credentials the message says what to set."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    with pytest.raises(StoreError, match="NoCredentialsError.*; set `profile`"):
+    with pytest.raises(StoreError, match=r"NoCredentialsError.*; set `profile`"):
         replace(direct, prefix="none").put_bytes(b"x", "x")
     file = tmp_path / "credentials"
     file.write_text(f"[mine]\naws_access_key_id={s3_server.key}\naws_secret_access_key={s3_server.secret}\n")
@@ -147,7 +147,7 @@ def test_credentials_of_a_profile(
     store = replace(direct, profile="mine")
     store.put_bytes(b"x", "x")
     assert store.get_bytes("x") == b"x"
-    with pytest.raises(StoreError, match="ProfileNotFound.*; correct `profile`"):
+    with pytest.raises(StoreError, match=r"ProfileNotFound.*; correct `profile`"):
         replace(direct, profile="other").put_bytes(b"x", "x")
 
 

@@ -1,0 +1,60 @@
+# Every target does its own set-up: `.venv` in this folder, with the versions and hashes of constraints.txt. Set-up needs the
+# network once; nothing does after it. `make PYTHON=/path/to/python3.12` chooses the interpreter.
+
+READY := .venv/.ready
+RUN := .venv/bin
+
+help:  ## say what each target does (the default)
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+
+demo: $(READY)  ## make a small world in ./demo-world and run configs/demo.yaml on it, offline
+	@$(RUN)/python -m pipeline.demo
+	@$(RUN)/python -m pipeline.run configs/demo.yaml
+
+test: $(READY)  ## the tests, offline, without system packages
+	$(RUN)/python -m pytest -m "not long"
+
+check: $(READY)  ## format, lint, types, imports and structure
+	$(RUN)/ruff format --check .
+	$(RUN)/ruff check .
+	$(RUN)/mypy
+	$(RUN)/lint-imports --no-logo
+	$(RUN)/python -m pytest -q tests/test_structure.py
+
+test-long: $(READY)  ## the tests that take minutes: kills, faults, servers, notebooks
+	$(RUN)/python -m pytest -m long
+
+pins: $(READY)  ## write constraints.txt anew, with the newest versions that fit pyproject.toml
+	$(RUN)/uv pip compile pyproject.toml --upgrade --universal --python-version 3.11 --all-extras \
+	  --fork-strategy fewest --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make pins" --quiet \
+	  --output-file constraints.txt
+
+clean:  ## remove what the targets made
+	rm -rf .venv demo-world demo-output .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# An interpreter is asked, not trusted by name: a version manager's `python3.13` may be there and refuse to start.
+ASK := import sys, ensurepip, ssl; v = sys.version_info[:3]; \
+       print("%d.%d.%d" % v); sys.exit(not (3, 11) <= v < (3, 14))
+
+$(READY): constraints.txt pyproject.toml
+	@if ! .venv/bin/python -c '$(ASK)' >/dev/null 2>&1; then \
+	  chosen=; found=; \
+	  for python in $(or $(PYTHON),python3.13 python3.12 python3.11 python3); do \
+	    version=`$$python -c '$(ASK)' 2>/dev/null`; fits=$$?; \
+	    if [ $$fits -eq 0 ]; then chosen=$$python; break; fi; \
+	    if [ -n "$$version" ]; then found="$$found $$python is Python $$version."; \
+	    elif $$python -c '' 2>/dev/null; then found="$$found $$python lacks ensurepip or ssl (on Debian: python3-venv)."; fi; \
+	  done; \
+	  if [ -z "$$chosen" ]; then \
+	    echo "Groundswell needs Python 3.11, 3.12 or 3.13.$${found:- No Python 3 was found.}" >&2; \
+	    echo "Install one of them, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; \
+	  fi; \
+	  echo "Setting up .venv with $$chosen (Python $$version), once: a minute or two"; \
+	  $$chosen -m venv --clear .venv || exit 1; \
+	fi
+	@$(RUN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
+	@$(RUN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+
+.PHONY: help demo test check test-long pins clean

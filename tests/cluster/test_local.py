@@ -1,0 +1,61 @@
+"""A local cluster is what its rendering says, reachable from this machine only, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import psutil
+import pytest
+from distributed.client import default_client
+
+from cluster.backend import BACKENDS, ClusterError, open_cluster, render
+from cluster.sizing import TASK_SHARE, local_share, task_bytes
+from cluster.spec import ClusterSpec
+
+SPEC = ClusterSpec("test-here", "local", "here", workers=2, threads=1, worker_memory_bytes=2**30)
+
+
+def test_it_renders_before_it_opens() -> None:
+    arguments = render(SPEC)
+    assert arguments["n_workers"] == 2
+    assert arguments["host"] == "127.0.0.1"
+    assert arguments["memory_limit"] == 2**30
+
+
+def test_it_opens_what_it_rendered_and_leaves_nothing() -> None:
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    with open_cluster(SPEC) as client:
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        assert len(workers) == 2
+        assert all(address.startswith("tcp://127.0.0.1:") for address in workers)
+        assert {worker["nthreads"] for worker in workers.values()} == {1}
+        assert client.dashboard_link.startswith("http://127.0.0.1:")
+        assert client.submit(sum, [1, 2, 3]).result(timeout=30) == 6
+        with pytest.raises(ValueError, match="No clients"):
+            default_client()
+    _, alive = psutil.wait_procs(
+        [child for child in psutil.Process().children(recursive=True) if child.pid not in before], timeout=10
+    )
+    # Python's own resource tracker serves every later cluster and ends with this process.
+    assert [child for child in alive if "resource_tracker" not in " ".join(child.cmdline())] == []
+
+
+def test_a_cluster_that_cannot_come_up_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: object) -> None:
+        raise OSError("no ports left")
+
+    monkeypatch.setattr("cluster.local.LocalCluster", refuse)
+    with pytest.raises(ClusterError, match="region here: no local cluster: OSError: no ports left"), open_cluster(SPEC):
+        pass
+
+
+def test_every_backend_in_the_table_exists() -> None:
+    for name in BACKENDS:
+        assert render(ClusterSpec("n", name, "r", 1, 1, 2**30))
+
+
+def test_shares_never_exceed_the_machine() -> None:
+    total = psutil.virtual_memory().total
+    for clusters in (1, 2, 5):
+        threads, memory = local_share(clusters)
+        assert threads >= 1
+        assert memory * clusters <= total
+    assert task_bytes(1000, 2) == int(1000 * TASK_SHARE) // 2
