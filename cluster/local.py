@@ -6,6 +6,7 @@ import logging
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import Any
 
 import dask
@@ -59,6 +60,8 @@ def _unseen_by_threads(number: signal.Signals) -> Iterator[None]:
     left, be waited for without end. Only the client decides what an interrupt means. One that comes meanwhile is
     delivered at the end.
     """
+    # Python starts this helper together with the first process, and unblocks signals when it has.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
     try:
         yield

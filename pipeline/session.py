@@ -51,6 +51,16 @@ class Options:
 
 
 @dataclass(frozen=True)
+class Result:
+    """What a run came to."""
+
+    run_id: str
+    outcomes: tuple[Outcome, ...]
+    interrupted: int
+    """Exit code of the signal that ended it early; 0 when nothing did."""
+
+
+@dataclass(frozen=True)
 class Session:
     """A planned run: look at it, open a job lazily, run some jobs or all of them."""
 
@@ -73,8 +83,8 @@ class Session:
         """A job's composite as a lazy Dataset (y, x): once computed, the pixels that `run` commits."""
         return load_product(job.kind).composite(self.open(job))
 
-    def run(self, jobs: Sequence[Job] | None = None) -> tuple[list[Outcome], int]:
-        """Run and commit jobs (default: all of the plan) on their regions' clusters: (outcomes, signal's exit code).
+    def run(self, jobs: Sequence[Job] | None = None) -> Result:
+        """Run and commit jobs (default: all of the plan) on their regions' clusters.
 
         A run of chosen jobs is as resumable as a whole one. Raises StoreError when the output cannot be written and
         PreflightError when no cluster comes up.
@@ -95,8 +105,7 @@ class Session:
             counts = {status.value: sum(outcome.status is status for outcome in outcomes) for status in Status}
             finish_run(store, run_id, {"run": run_id, "outcomes": counts, "skipped": len(self.plan.skipped)})
             write_catalog(store, self.config.name, _by_product(current_items(store)))
-        self.say(f"output: {store.uri}   run: {run_id}")
-        return outcomes, interrupt.code
+        return Result(run_id, tuple(outcomes), interrupt.code)
 
     def _parameters(self, job: Job) -> tuple[ProductConfig, Access]:
         entry = next(entry for entry in self.config.products if entry.name == job.product)
@@ -170,12 +179,13 @@ def run_config(options: Options) -> int:
         return EXIT_DONE
     if session.plan.jobs:
         _agree(session)
-    outcomes, interrupted = session.run()
-    session.say(render_summary(outcomes, len(session.plan.skipped), time.monotonic() - started))
-    if interrupted:
+    result = session.run()
+    session.say(render_summary(result.outcomes, len(session.plan.skipped), time.monotonic() - started))
+    if result.interrupted:
         session.say("interrupted: run the same command again to resume")
-    failed = any(outcome.status is Status.FAILED for outcome in outcomes)
-    return interrupted or (EXIT_JOBS_FAILED if failed else EXIT_DONE)
+    session.say(f"output: {session.prepared.store.uri} (run {result.run_id})")
+    failed = any(outcome.status is Status.FAILED for outcome in result.outcomes)
+    return result.interrupted or (EXIT_JOBS_FAILED if failed else EXIT_DONE)
 
 
 def _refuse_nothing(session: Session) -> None:

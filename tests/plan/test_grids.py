@@ -36,16 +36,17 @@ def boxes(draw: st.DrawFn, widest: float = 0.6) -> BBox:
     if east - lon > 1:
         lon = east - wide
     wrap = [side + 360 if side < -180 else side - 360 if side > 180 else side for side in (lon, east)]
-    return wrap[0], lat, wrap[1], min(84.0, lat + high)
+    # Ten centimetres: a box thinner than that has no area to cover.
+    return round(wrap[0], 6), round(lat, 6), round(wrap[1], 6), round(min(84.0, lat + high), 6)
 
 
 def places(box: BBox, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Longitudes and latitudes all over a box and along its edges, which are not quite in it."""
+    """Longitudes and latitudes all over a box and along its southern and northern edges."""
     west, south, east, north = box
     width = (east - west) % 360 or 360.0
     random = np.random.default_rng(7)
     across, up = random.uniform(0, 1, (2, count))
-    up[: count // 4], up[count // 4 : count // 2] = 0.0, 1.0
+    up[: count // 4], up[count // 4 : count // 2] = 0.0, 1 - 1e-9
     lon = west + across * width
     return np.where(lon > 180, lon - 360, lon), south + up * (north - south)
 
@@ -178,7 +179,8 @@ def plain_outline(geobox: GeoBox) -> NDArray[np.float64]:
     edge = np.concatenate(
         [np.column_stack(side) for side in ((along, 0 * along), (0 * along + 1, along), (along, 0 * along + 1), (0 * along, along))]
     )
-    x, y = geobox.transform * (edge[:, 0] * cols, edge[:, 1] * rows)
+    a, _, c, _, e, f = geobox.transform[:6]
+    x, y = a * edge[:, 0] * cols + c, e * edge[:, 1] * rows + f
     return np.column_stack(Transformer.from_crs(geobox.crs.epsg, 4326, always_xy=True).transform(x, y))
 
 
