@@ -56,8 +56,8 @@ class LocalBackend:
 def _unseen_by_threads(number: signal.Signals) -> Iterator[None]:
     """Threads begun meanwhile, and the processes that they will ever begin, never see this signal.
 
-    A terminal sends Ctrl-C to the workers too; they would leave, and what they were doing would be lost or, with no worker
-    left, be waited for without end. Only the client decides what an interrupt means. One that comes meanwhile is
+    A terminal sends Ctrl-C to the workers too; they would leave, and what they were doing would be lost or, with no
+    worker left, be waited for without end. Only the client decides what an interrupt means. One that comes meanwhile is
     delivered at the end.
     """
     # Python starts this helper together with the first process, and unblocks signals when it has.

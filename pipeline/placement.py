@@ -1,4 +1,4 @@
-"""Where a config's jobs run: one complete cluster spec per region, opened side by side. Here pipeline and cluster meet."""
+"""Where a config's jobs run: a cluster spec per region, opened side by side. Pipeline and cluster meet here."""
 
 from __future__ import annotations
 

@@ -17,16 +17,19 @@ from pipeline.errors import EXIT_INTERRUPTED, EXIT_PREFLIGHT, GroundswellError, 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a config; returns the exit code (see `pipeline.errors`)."""
     options = parser().parse_args(arguments)
-    from pipeline.session import Options, run_config  # noqa: PLC0415 (heavy: everything a run needs)
-
     try:
+        from pipeline.session import Options, run_config  # noqa: PLC0415 (heavy: everything a run needs)
+
         return run_config(Options(**vars(options)))
     except StoreError as error:  # outside a job: the output itself cannot be used
         code, message = EXIT_PREFLIGHT, f"output: {error}"
     except GroundswellError as error:
         code, message = error.exit_code, str(error)
-    except KeyboardInterrupt:
-        code, message = EXIT_INTERRUPTED, "interrupted twice: what was in flight is lost; run again to resume"
+    except KeyboardInterrupt as error:  # while nothing ran yet, or the second signal of a run
+        code, message = (
+            (*error.args, EXIT_INTERRUPTED)[0],
+            "interrupted: what was in flight is lost; run again to resume",
+        )
     print(f"error: {message}", file=sys.stderr)
     return code
 

@@ -162,7 +162,7 @@ class Session:
 
 
 def open_session(options: Options) -> Session:
-    """Read the config, search and plan; starts nothing. Raises ConfigError, CatalogError, StoreError, PlanRefusedError."""
+    """Read the config, search and plan; starts nothing. Raises what `load_config` and `prepare` raise."""
     config = load_config(options.config, product_models(), options.sets, options.output)
     specs = cluster_specs(config)
     prepared = prepare(config, task_budgets(specs), snapshot=options.snapshot, overwrite=options.overwrite)

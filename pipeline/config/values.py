@@ -32,13 +32,13 @@ def _matching(pattern: str, words: str) -> Json:
 
 
 def _folder_or_bucket(value: str) -> str:
-    return os.path.expanduser(value).rstrip("/") or "/"
+    return os.path.expanduser(value).rstrip("/") or "/"  # noqa: PTH111 (a Path would swallow the second / of s3://)
 
 
 def _beside_config(value: str, info: ValidationInfo) -> str:
     if "://" in value or not info.context:
         return value
-    return os.path.abspath(Path(info.context["folder"]) / os.path.expanduser(value))
+    return os.path.abspath(Path(info.context["folder"]) / Path(value).expanduser())  # noqa: PTH100 (keeps symbolic links)
 
 
 def _utc(value: object) -> datetime:
@@ -46,7 +46,7 @@ def _utc(value: object) -> datetime:
         if isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\d($|[T ])", value):
             value = datetime.fromisoformat(value)
         elif isinstance(value, date) and not isinstance(value, datetime):
-            value = datetime(value.year, value.month, value.day)
+            value = datetime(value.year, value.month, value.day, tzinfo=UTC)
         if isinstance(value, datetime):
             return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
     except (ValueError, OverflowError):

@@ -100,9 +100,11 @@ def assign(document: Document, assignment: str) -> None:
     """Apply one `--set key.path=value`: the value is YAML; in a list, the key is its number or a product's name."""
     key, equals, text = assignment.partition("=")
     place = Place.option(f"--set {key.strip()}")
+    if not equals:
+        found = "found no '='; write --set key.path=value, such as --set run.retries=5"
+        document.faults.append(Fault(place, (), found))
+        return
     try:
-        if not equals:
-            raise _UnusableError("found no '='; write --set key.path=value, such as --set run.retries=5")
         path = _find(document, key.strip().split("."))
         node = _compose(text)
     except _UnusableError as error:

@@ -1,7 +1,7 @@
-"""The static STAC catalogue of the demo world, in the words of two archives: STAC 1.0 with `proj:epsg` and flags like
-Earth Search's `sentinel-2-l2a`, and STAC 1.1 with `proj:code`, `bands` and checksums.
+"""The static STAC catalogue of the demo world, in the words of two archives.
 
-Links and hrefs are relative; times are made up from the day, never from a clock.
+One speaks STAC 1.0 with `proj:epsg` and flags like Earth Search's `sentinel-2-l2a`, the other STAC 1.1 with
+`proj:code`, `bands` and checksums. Links and hrefs are relative; times are made up from the day, never from a clock.
 """
 
 from __future__ import annotations
@@ -110,16 +110,16 @@ def item(scene: Scene, scl: NDArray[np.uint8], files: Iterable[Stored]) -> Json:
             "instruments": ["msi"],
             "license": "CC0-1.0",
             "attribution": "Invented by Groundswell's demo world; contains no Copernicus data",
-            **_grid(scene, old),
+            **_grid(scene, old=old),
             "mgrs:utm_zone": int(tile[:2]),
             "mgrs:latitude_band": tile[2],
             "mgrs:grid_square": tile[3:],
             "grid:code": f"MGRS-{tile}",
             **_quality(scl),
-            **_processing(scene, old),
+            **_processing(scene, old=old),
         },
         "links": [{"rel": "root", "href": "../../catalog.json", "type": _JSON}, *up],
-        "assets": {stored.key: _asset(scene, stored, old) for stored in files},
+        "assets": {stored.key: _asset(scene, stored, old=old) for stored in files},
     }
 
 
@@ -133,7 +133,7 @@ def _sensed(scene: Scene) -> str:
     return f"{scene.seen_by.day}T{minute}:{'59' if scene.place.epsg == 32632 else '52'}.024000Z"
 
 
-def _grid(scene: Scene, old: bool) -> Json:
+def _grid(scene: Scene, *, old: bool) -> Json:
     return {"proj:epsg": scene.place.epsg} if old else {"proj:code": f"EPSG:{scene.place.epsg}"}
 
 
@@ -158,7 +158,7 @@ def _quality(scl: NDArray[np.uint8]) -> Json:
     }
 
 
-def _processing(scene: Scene, old: bool) -> Json:
+def _processing(scene: Scene, *, old: bool) -> Json:
     """The baseline in words and in the product's name; the first archive also says what became of the offset."""
     seen_by, baseline = scene.seen_by, scene.offset.baseline
     start = f"{seen_by.day:%Y%m%d}T{'100559' if seen_by.orbit == 22 else '095549'}"
@@ -172,7 +172,7 @@ def _processing(scene: Scene, old: bool) -> Json:
     return {**facts, "earthsearch:boa_offset_applied": scene.offset is Offset.REMOVED} if old else facts
 
 
-def _asset(scene: Scene, stored: Stored, old: bool) -> Json:
+def _asset(scene: Scene, stored: Stored, *, old: bool) -> Json:
     key = stored.key
     pixel = 20 if key == "scl" else PIXEL_M
     side = scene.px * PIXEL_M // pixel

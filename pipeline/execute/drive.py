@@ -26,7 +26,7 @@ class _Region:
     limit: int
     queue: deque[tuple[Job, int]]
     """(job, attempt), next first."""
-    active: dict[Future, tuple[Job, int]] = field(default_factory=dict)
+    active: dict[Future[Outcome], tuple[Job, int]] = field(default_factory=dict)
 
 
 def drive(
@@ -72,7 +72,7 @@ def _submit(region: _Region, assignments: Mapping[str, Assignment], token: str, 
     future.add_done_callback(lambda _: finished.set())
 
 
-def _outcome(job: Job, attempt: int, future: Future, assignment: Assignment) -> Outcome:
+def _outcome(job: Job, attempt: int, future: Future[Outcome], assignment: Assignment) -> Outcome:
     """The task's own record; or, where the task left none, what became of its worker or cluster."""
     if future.status == "finished":
         outcome: Outcome = future.result()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import FrameType
 
@@ -22,7 +22,7 @@ class Interrupt:
 
 @contextmanager
 def interruptible(say: Callable[[str], None]) -> Iterator[Interrupt]:
-    """While it is open, the first SIGINT or SIGTERM sets `stop`; a second one raises KeyboardInterrupt.
+    """While it is open, the first SIGINT or SIGTERM sets `stop`; a second one raises KeyboardInterrupt(exit code).
 
     Outside the main thread, where Python delivers no signals, nothing is changed.
     """
@@ -33,10 +33,11 @@ def interruptible(say: Callable[[str], None]) -> Iterator[Interrupt]:
 
     def handle(number: int, _frame: FrameType | None) -> None:
         if state.code:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(state.code)
         state.code = EXIT_INTERRUPTED if number == signal.SIGINT else EXIT_TERMINATED
         state.stop.set()
-        say("stopping: jobs in flight are finished and committed; once more ends at once")
+        with suppress(RuntimeError):  # a print that is interrupted cannot be entered again: the message is lost then
+            say("stopping: jobs in flight are finished and committed; once more ends at once")
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as RichProgress
 
 from pipeline.types import Outcome, Status
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 _LINE_EVERY_S = 10.0
 
@@ -53,9 +54,6 @@ class _Lines:
 
 class _Bars:
     def __init__(self, console: Console, totals: Mapping[str, int]) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415 (only here)
-        from rich.progress import Progress as RichProgress
-
         self.bars = RichProgress(
             TextColumn("{task.description}"),
             BarColumn(),

@@ -22,7 +22,7 @@ def new_run_id(now: datetime) -> str:
 
 
 def begin_run(store: Store, run_id: str, config: Json, plan: Plan, snapshot: Path | None) -> None:
-    """Put config, snapshot and plan: the run exists from here on. Raises StoreError where the output is not writable."""
+    """Put config, snapshot and plan: the run exists from here on. Raises StoreError where it cannot write."""
     store.put_bytes(json.dumps(config, indent=2).encode(), f"runs/{run_id}/config.json")
     if snapshot is not None:
         store.put_file(snapshot, f"runs/{run_id}/items.parquet")
@@ -61,7 +61,7 @@ def current_items(store: Store) -> Mapping[str, str]:
 
 
 def planned(store: Store, run_id: str) -> Iterator[tuple[str, str]]:
-    """(job id, fingerprint) of everything a run planned, skipped jobs included. Raises StoreError for another format."""
+    """(job id, fingerprint) of everything a run planned, skipped jobs too. Raises StoreError for a newer format."""
     key = f"runs/{run_id}/plan.jsonl"
     for line in store.get_bytes(key).decode().splitlines():
         record = json.loads(line)

@@ -57,17 +57,18 @@ def run_job(job: Job, assignment: Assignment, attempt: int) -> Outcome:
                 done = commit(assignment.store, job, made, overwrite=assignment.overwrite)
                 outcome = replace(outcome, status=Status.DONE, item_key=done.item_key, written_bytes=done.written_bytes)
     except TransientStoreError as error:
-        outcome = replace(outcome, status=Status.RETRY if again else Status.FAILED, **_failure(error))
+        outcome = replace(_failed(outcome, error), status=Status.RETRY if again else Status.FAILED)
     except GroundswellError as error:
-        outcome = replace(outcome, **_failure(error))
-    except Exception as error:  # noqa: BLE001 (a fault of ours or of a library costs this job and is named, never the run)
+        outcome = _failed(outcome, error)
+    except Exception as error:
+        # A fault of ours or of a library costs this job, by name, and never the run.
         logger.exception("job %s", job.id)
-        outcome = replace(outcome, **_failure(error))
+        outcome = _failed(outcome, error)
     return replace(outcome, seconds=time.perf_counter() - started)
 
 
-def _failure(error: Exception) -> dict[str, str]:
-    return {"error": type(error).__name__, "cause": redact(str(error))}
+def _failed(outcome: Outcome, error: Exception) -> Outcome:
+    return replace(outcome, error=type(error).__name__, cause=redact(str(error)))
 
 
 def _inputs_file(job: Job, assignment: Assignment, folder: Path) -> DataFile:

@@ -36,7 +36,7 @@ def comparators(count: int) -> NDArray[np.int64]:
     return np.array([pair for pair in pairs if pair[1] < count], np.int64).reshape(-1, 2)
 
 
-@numba.njit(nogil=True, cache=True, boundscheck=False)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True, boundscheck=False)
 def _median(stack, pairs, out, count):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     dates, height, width = stack.shape
     lanes = np.empty((dates, 512), np.uint16)
@@ -55,8 +55,8 @@ def _median(stack, pairs, out, count):  # type: ignore[no-untyped-def] # noqa: A
                 low, high = lanes[pairs[p, 0]], lanes[pairs[p, 1]]
                 for k in range(size):
                     a, b = low[k], high[k]
-                    low[k] = a if a < b else b
-                    high[k] = b if a < b else a
+                    low[k] = min(b, a)
+                    high[k] = max(a, b)
             for k in range(size):
                 n = np.int64(valid[k])
                 if n == 0:

@@ -11,6 +11,7 @@ import shapely
 from affine import Affine
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
+from shapely.geometry.base import BaseGeometry
 
 from pipeline.errors import PlanRefusedError
 from pipeline.types import Tile
@@ -24,10 +25,10 @@ _STEP_DEG = 0.05
 
 
 def utm_tiles(bbox: BBox, tile_px: int, resolution_m: float) -> tuple[Tile, ...]:
-    """Tiles of the UTM grid that the box touches, sorted by id; each belongs to the zone whose 6 degrees it was cut from.
+    """Tiles of the UTM grid that the box touches, sorted by id; each belongs to the zone it was cut from.
 
     Tile (zone, column, row) covers [column*size, (column+1)*size) metres east and likewise north of the zone's origin,
-    size = tile_px * resolution_m; its id is `33N-024-0246`. Raises PlanRefusedError beyond 80 S or 84 N, where UTM ends.
+    size = tile_px * resolution_m; its id is `33N-024-0246`. Raises PlanRefusedError beyond 80 S and 84 N.
     """
     if bbox[1] < _SOUTH_LIMIT or bbox[3] > _NORTH_LIMIT:
         raise PlanRefusedError(
@@ -53,7 +54,7 @@ def utm_tiles(bbox: BBox, tile_px: int, resolution_m: float) -> tuple[Tile, ...]
 
 
 def _geobox(cell: shapely.Polygon, tile_px: int, epsg: int) -> GeoBox:
-    west, south, east, north = cell.bounds
+    west, _, east, north = cell.bounds
     pixel = (east - west) / tile_px
     return GeoBox((tile_px, tile_px), Affine(pixel, 0, west, 0, -pixel, north), f"EPSG:{epsg}")
 
@@ -94,7 +95,7 @@ def outline_in(geobox: GeoBox, crs: str) -> BBox:
     return left, bottom, right, top
 
 
-def lonlat_outline(geobox: GeoBox) -> shapely.Geometry:
+def lonlat_outline(geobox: GeoBox) -> BaseGeometry:
     """A tile's footprint in degrees within -180..180; in two parts where it crosses the antimeridian."""
     polygon = _project(shapely.Polygon(geobox.extent.exterior.coords), str(geobox.crs), 4326)
     west, _, east, _ = polygon.bounds

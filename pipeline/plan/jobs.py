@@ -97,7 +97,7 @@ def _job(product: ProductPlan, tile: Tile, period: Period, items: tuple[Item, ..
         region=product.region,
         items=ordered,
         fingerprint=fingerprint(job_document(product, tile, period, ordered)),
-        memory=project_memory(tile.geobox.shape, len(ordered), days, product.bands_kept, budget_bytes),
+        memory=project_memory(tile.geobox.shape.yx, len(ordered), days, product.bands_kept, budget_bytes),
         read_bytes=sum(_read_bytes(item, tile) for item in ordered),
     )
 

@@ -26,8 +26,8 @@ def project_memory(shape: tuple[int, int], scenes: int, days: int, bands_kept: i
     if rows < min(MIN_ROWS, height):
         needed = fixed + min(MIN_ROWS, height) * per_row
         raise PlanRefusedError(
-            f"one strip of a {height} x {width} tile with {scenes} scenes on {days} days needs {needed:,} bytes; a task "
-            f"may use {budget_bytes:,}. Raise clusters.<region>.worker_memory, lower clusters.<region>.threads, "
+            f"one strip of a {height} x {width} tile with {scenes} scenes on {days} days needs {needed:,} bytes; a "
+            f"task may use {budget_bytes:,}. Raise clusters.<region>.worker_memory, lower clusters.<region>.threads, "
             "or make grid.tile_px or the period smaller"
         )
     if rows < height:

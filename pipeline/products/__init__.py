@@ -1,4 +1,4 @@
-"""One file a product: its parameters, what it reads, and how it makes one tile. Every module here is one product kind."""
+"""One file a product: its parameters, its inputs, and how it makes a tile. Each module here is one product kind."""
 
 from __future__ import annotations
 

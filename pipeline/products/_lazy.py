@@ -9,7 +9,7 @@ from itertools import groupby
 import dask.array as da
 import numpy as np
 import xarray as xr
-from dask import delayed
+from dask.delayed import delayed
 from numpy.typing import NDArray
 
 from pipeline.ops.composite import median
@@ -71,20 +71,20 @@ def _merge_day(
     layer: xr.DataArray, day: Sequence[int], shifts: Sequence[da.Array], clear: Sequence[da.Array] | None
 ) -> da.Array:
     """One day's scenes as one layer: the first that is clear there gives the pixel, in every band the same."""
-    merged, taken = None, None
+    merged: da.Array = da.zeros(layer.shape[1:], chunks=layer.data.chunks[1:], dtype=np.uint16)
+    taken = da.zeros_like(merged, dtype=bool)
     for scene in day:
         stored = layer.isel(time=scene).data.astype(np.int64)
         value = da.where(stored == 0, 0, da.clip(stored + shifts[scene], 1, LARGEST)).astype(np.uint16)
         if clear is not None:
-            mine = clear[scene] if taken is None else clear[scene] & ~taken
-            taken = clear[scene] if taken is None else taken | clear[scene]
-            value = da.where(mine, value, 0)
-        merged = value if merged is None else da.where(merged == 0, value, merged)
+            value = da.where(clear[scene] & ~taken, value, 0)
+            taken = taken | clear[scene]
+        merged = da.where(merged == 0, value, merged)
     return merged
 
 
 def _read_clear(mask: ClassMask, asset: Asset, access: Access, item: str, target: Target) -> NDArray[np.uint16]:
-    """1 where a scene is clear, 0 elsewhere, on the cube's grid; the mask is made on the classification's own pixels."""
+    """1 where a scene is clear, 0 elsewhere, on the cube's grid; masked on the classification's own pixels."""
     out = np.zeros(target.shape, np.uint16)
     found = clear_window(asset, access, item, target, mask)
     if found is not None:

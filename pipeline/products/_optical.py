@@ -132,7 +132,8 @@ def composite(work: Work, band: str, shifts: Sequence[int]) -> tuple[NDArray[np.
         list(work.pool.map(read_day, range(len(days))))
         step = -(-stack.shape[1] // work.context.threads)
         parts = [slice(top, top + step) for top in range(0, stack.shape[1], step)]
-        list(work.pool.map(lambda part: median(stack[:, part], values[rows][part], count[rows][part]), parts))
+        ends = ((stack[:, part], values[rows][part], count[rows][part]) for part in parts)
+        list(work.pool.map(lambda arrays: median(*arrays), ends))
     return values, count
 
 

@@ -73,8 +73,8 @@ class MaskConfig(Section):
 
     classes: tuple[Annotated[int, Field(ge=0, le=11)], ...] = Field(
         default=(0, 1, 3, 8, 9, 10),
-        description="SCL classes to drop: 0 no data, 1 defective, 2 dark, 3 cloud shadow, 4 vegetation, 5 bare, 6 water, "
-        "7 unclassified, 8 cloud medium, 9 cloud high, 10 thin cirrus, 11 snow.",
+        description="SCL classes to drop: 0 no data, 1 defective, 2 dark, 3 cloud shadow, 4 vegetation, 5 bare, 6 "
+        "water, 7 unclassified, 8 cloud medium, 9 cloud high, 10 thin cirrus, 11 snow.",
     )
     open_px: int = Field(
         default=1, ge=0, le=20, description="Specks smaller than this radius are not clouds; 0 keeps them."
@@ -131,7 +131,9 @@ class Sentinel2:
 
     def aliases(self, entry: ProductConfig) -> Mapping[str, Sequence[str]]:
         config = _own(entry)
-        named = {band: (_BANDS[band].number, f"{_BANDS[band].number}_{_BANDS[band].gsd_m}m") for band in config.bands}
+        named: dict[str, Sequence[str]] = {
+            band: (_BANDS[band].number, f"{_BANDS[band].number}_{_BANDS[band].gsd_m}m") for band in config.bands
+        }
         return named if config.mask is None else {**named, _MASK: ("SCL", "SCL_20m")}
 
     def make(self, job: Job, entry: ProductConfig, context: Context, workdir: Path) -> Made:
@@ -243,9 +245,7 @@ def _reflectance_band(name: str) -> Band:
     )
 
 
-_NDVI = Band(
-    "ndvi", "int16", INDEX_NODATA, 1 / STEPS, description="(nir - red) / (nir + red) of the composited bands"
-)
+_NDVI = Band("ndvi", "int16", INDEX_NODATA, 1 / STEPS, description="(nir - red) / (nir + red) of the composited bands")
 _COUNT = Band("count", "uint16", None, description="Observations that every band rests on at least", overview="nearest")
 _QA = Band("qa", "uint8", None, description="Bits: 1 no observation, 2 an input was lost here", overview="nearest")
 

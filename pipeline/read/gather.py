@@ -14,7 +14,7 @@ LARGEST = 65534
 """Largest stored value: 65535 is the median's marker for 'no observation'."""
 
 
-@numba.njit(nogil=True, cache=True, boundscheck=False)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True, boundscheck=False)
 def _source_row(row, first_col, rows, cols, mesh_rows, mesh_cols, step, ys, xs):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0913
     """Source row and column of one target row's pixels from `first_col` on, into `ys` and `xs`."""
     size = xs.size
@@ -39,7 +39,7 @@ def _source_row(row, first_col, rows, cols, mesh_rows, mesh_cols, step, ys, xs):
             xs[start + k - first_col] = np.int64(np.floor(x0 + dx * k))
 
 
-@numba.njit(nogil=True, cache=True, boundscheck=False)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True, boundscheck=False)
 def _gather(source, top, left, grid, first, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     rows, cols, mesh_rows, mesh_cols, step = grid
     height, width = source.shape
@@ -52,7 +52,7 @@ def _gather(source, top, left, grid, first, out):  # type: ignore[no-untyped-def
                 out[r, k] = source[y, x]
 
 
-@numba.njit(nogil=True, cache=True, boundscheck=False)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True, boundscheck=False)
 def _claim(clear, top, left, grid, first, taken, plane, bit):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0913
     rows, cols, mesh_rows, mesh_cols, step = grid
     height, width = clear.shape
@@ -66,7 +66,7 @@ def _claim(clear, top, left, grid, first, taken, plane, bit):  # type: ignore[no
                 plane[r, k] |= bit
 
 
-@numba.njit(nogil=True, cache=True, boundscheck=False)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True, boundscheck=False)
 def _observe(source, top, left, grid, first, plane, bit, nodata, has_nodata, shift, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0913
     rows, cols, mesh_rows, mesh_cols, step = grid
     height, width = source.shape
@@ -126,8 +126,8 @@ def observe(  # noqa: PLR0913 (one inner loop; the arguments are its arrays)
 ) -> None:
     """Carry one scene's values to the strip `out` (uint16, 0 = none) where its bit is set and nothing stands yet.
 
-    first: (row, column) of the strip. mark: (plane, bit) of its pixels. values: (nodata, shift): nodata is tested first, then the shift is added and
-    the result kept within 1..65534, so that no valid pixel ever becomes nodata.
+    first: (row, column) of the strip. mark: (plane, bit) of its pixels. values: (nodata, shift): nodata is tested
+    first, then the shift is added and the result kept within 1..65534, so that no valid pixel ever becomes nodata.
     """
     nodata, shift = values
     _observe(source, *corner, _grid(pixels), first, mark[0], np.uint8(mark[1]), *_nodata(nodata), shift, out)

@@ -31,7 +31,7 @@ class SourceWindow:
 
 @dataclass(frozen=True)
 class Target:
-    """A part of a tile: its rows and columns [first, last). Parts share the tile's pixel map, so they fit seamlessly."""
+    """A part of a tile: its rows and columns [first, last). All parts share the tile's pixel map, so they fit."""
 
     geobox: GeoBox
     rows: tuple[int, int]
@@ -54,7 +54,7 @@ class Target:
 def read_window(asset: Asset, access: Access, item: str, target: Target, pad: int = 0) -> SourceWindow | None:
     """Source pixels for a part of a tile, grown by `pad` source pixels; None where the raster has none of them.
 
-    One read of one window, whole or an error. Raises PermanentAssetError / TransientAssetError naming item, asset, href.
+    One read of one window, whole or an error. Raises PermanentAssetError or TransientAssetError.
     """
 
     def use(raster: Raster) -> SourceWindow | None:

@@ -1,8 +1,8 @@
 """Where each target pixel lies in a source raster: nearest neighbour, planned once per pair of grids.
 
 Three cases, one result: grids of one CRS map by an index per row and per column (exact; a plain copy where they are
-consecutive); other grids by coordinates on a coarse mesh, interpolated in between, with the mesh refined until the error
-is below `MAX_ERROR_PX`. Plans are shared by all dates and bands.
+consecutive); other grids by coordinates on a coarse mesh, interpolated in between, refined until the error is
+below `MAX_ERROR_PX`. Plans are shared by all dates and bands.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def pixel_map(source: Grid, target: GeoBox) -> PixelMap:
 def exact_coordinates(
     source: Grid, target: GeoBox, cols: NDArray[Any], rows: NDArray[Any]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Fractional source (rows, cols) of target pixel coordinates (0.5 is the first pixel's centre), by pyproj itself."""
+    """Fractional source (rows, cols) of target pixel coordinates (0.5 is the first pixel's centre), by pyproj."""
     a, b, c, d, e, f = _invert(source.transform)
     to_x, to_y = target.transform[:3], target.transform[3:6]
     x, y = to_x[0] * cols + to_x[1] * rows + to_x[2], to_y[0] * cols + to_y[1] * rows + to_y[2]
@@ -108,7 +108,7 @@ def _transformer(target_crs: str, source_crs: str) -> Transformer:
 
 
 def _centres(target: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """x of every column's and y of every row's centre, for a target that is not rotated."""
+    """X of every column's and y of every row's centre, for a target that is not rotated."""
     x = target.transform.c + target.transform.a * (np.arange(target.shape[1]) + 0.5)
     y = target.transform.f + target.transform.e * (np.arange(target.shape[0]) + 0.5)
     return x, y

@@ -30,7 +30,7 @@ def render_plan(plan: Plan) -> str:
 def render_summary(outcomes: Sequence[Outcome], skipped: int, seconds: float) -> str:
     """What became of every job: counts, every failure with its cause, every loss by name."""
     counts = Counter(outcome.status for outcome in outcomes)
-    lines = []
+    lines: list[str] = []
     losses = [(outcome, loss) for outcome in outcomes if outcome.status is Status.DONE for loss in outcome.losses]
     lines += _some(
         [f"warning: {one.job_id}: lost {loss.item}/{loss.asset} ({loss.href}): {loss.cause}" for one, loss in losses]

@@ -65,7 +65,7 @@ def canonical(raw: Mapping[str, Any], source: str) -> tuple[Json, list[str]]:
 def instant(text: object) -> datetime | None:
     """A time as UTC; a time without a zone is UTC already; None for what is no RFC 3339 time."""
     try:
-        time = datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+        time = datetime.fromisoformat(str(text))
     except ValueError:
         return None
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)

@@ -12,6 +12,9 @@ from typing import Any
 from urllib.parse import urljoin
 
 import requests
+from pystac_client import Client
+from pystac_client.exceptions import APIError
+from pystac_client.stac_api_io import StacApiIO
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
@@ -35,10 +38,6 @@ class Query:
 
 def search_api(url: str, collection: str, query: Query) -> list[Json]:
     """Raw items of a STAC API that meet the query, paged and retried by pystac-client. Raises CatalogError."""
-    from pystac_client import Client  # noqa: PLC0415 (slow to import, only for sources that are an API)
-    from pystac_client.exceptions import APIError
-    from pystac_client.stac_api_io import StacApiIO
-
     span = f"{query.start:%Y-%m-%dT%H:%M:%SZ}/{query.end:%Y-%m-%dT%H:%M:%SZ}"
     try:
         client = Client.open(url, stac_io=StacApiIO(max_retries=RETRY, timeout=_TIMEOUT_S))

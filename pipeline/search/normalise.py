@@ -36,7 +36,7 @@ def to_item(item: Json, aliases: Mapping[str, Sequence[str]]) -> Item:
 
 
 def solar_time(time: datetime, geometry: Json) -> datetime:
-    """Mean solar time at the footprint's middle: 15 degrees an hour; measured across the antimeridian where it crosses."""
+    """Mean solar time at the footprint's middle: 15 degrees an hour; across the antimeridian where it crosses."""
     lons = [float(point[0]) for point in points(geometry.get("coordinates"))]
     if lons and max(lons) - min(lons) > 180:
         lons = [lon + 360 if lon < 0 else lon for lon in lons]

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import shapely
+import stac_geoparquet.arrow as geoparquet
 from shapely.geometry import shape as to_geometry
 
 from pipeline.errors import AssetError, CatalogError
@@ -80,18 +83,12 @@ def select_items(snapshot: Snapshot, aliases: Mapping[str, Mapping[str, Sequence
 
 def write_snapshot(snapshot: Snapshot, path: Path) -> None:
     """The snapshot as one stac-geoparquet file; `read_snapshot` gives the same items back."""
-    import stac_geoparquet.arrow as geoparquet  # noqa: PLC0415 (slow to import)
-
     if snapshot.items:
         geoparquet.to_parquet(geoparquet.parse_stac_items_to_arrow(list(snapshot.items)), path)
 
 
 def read_snapshot(path: Path) -> Snapshot:
     """A snapshot from its file. Raises CatalogError when the file is missing or is not one."""
-    import pyarrow as pa  # noqa: PLC0415 (slow to import)
-    import pyarrow.parquet as pq
-    import stac_geoparquet.arrow as geoparquet
-
     try:
         items = list(geoparquet.stac_table_to_items(pq.read_table(path)))
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:

@@ -148,7 +148,7 @@ class S3Store:
                 failure = self._explain(error, operation, key, attempt)
                 if attempt == ATTEMPTS or not isinstance(failure, TransientStoreError):
                     raise failure from error
-            time.sleep(random.uniform(0, BACKOFF_S * 2 ** (attempt - 1)))
+            time.sleep(random.uniform(0, BACKOFF_S * 2 ** (attempt - 1)))  # noqa: S311 (jitter, not a secret)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _explain(self, error: Exception, operation: str, key: str, attempt: int) -> StoreError:
@@ -186,8 +186,8 @@ class _TakenError(StoreError):
 
 
 @functools.lru_cache(maxsize=32)
-def _filesystem(store: S3Store, pid: int) -> s3fs.S3FileSystem:
-    """One client per store and process; `pid` is in the key because a client does not survive a fork."""
+def _filesystem(store: S3Store, _pid: int) -> s3fs.S3FileSystem:
+    """One client per store and process; `_pid` is in the key because a client does not survive a fork."""
     endpoint = store.endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     config: dict[str, Any] = {
         "connect_timeout": CONNECT_TIMEOUT_S,
@@ -217,7 +217,7 @@ def _hint(name: str) -> str:
 
 
 async def _read(fs: s3fs.S3FileSystem, bucket: str, key: str) -> bytes:
-    response = await fs._call_s3("get_object", Bucket=bucket, Key=key)
+    response = await fs._call_s3("get_object", Bucket=bucket, Key=key)  # noqa: SLF001 (no public way keeps the body open)
     async with response["Body"] as body:
         data: bytes = await body.read()
     return data

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.config.document import Document, mask_credentials
-from pipeline.errors import ConfigError
 from pipeline.config.yamlsource import assign, read_document
+from pipeline.errors import ConfigError
 
 
 def document_of(folder: Path, text: str) -> Document:

@@ -9,11 +9,11 @@ import pytest
 from affine import Affine
 from distributed import Client, LocalCluster
 from odc.geo.geobox import GeoBox
-from tests.execute import tasks
 
 from pipeline.execute import drive as module
 from pipeline.execute.drive import drive
 from pipeline.types import Job, MemoryPlan, Outcome, Period, Status, Tile
+from tests.execute import tasks
 
 
 class Retries:
@@ -42,7 +42,7 @@ def run(monkeypatch: pytest.MonkeyPatch, client: Client, jobs: list[Job], task: 
     tasks.reset()
     monkeypatch.setattr(module, "run_job", task)
     seen: list[Outcome] = []
-    clusters = {region: (client, 3) for region in ("a", "b")}
+    clusters = dict.fromkeys(("a", "b"), (client, 3))
     drive(jobs, {"p": Retries()}, clusters, seen.append, tasks.stop)  # type: ignore[dict-item]
     return seen
 

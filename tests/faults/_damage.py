@@ -17,23 +17,23 @@ from numpy.typing import NDArray
 from pipeline.errors import PermanentAssetError
 from pipeline.read.access import Access
 from pipeline.read.raster import attempt
-from pipeline.types import Asset
+from pipeline.types import Asset, Grid
 from tests.faults._worlds import GRID
 
-SIDE = 256
-TRIALS = 40
+SIDE, BLOCK, TRIALS = 512, 256, 40
 _FORMATS = {
     "GeoTIFF, uncompressed": {"driver": "GTiff", "compress": "none"},
-    "GeoTIFF, LZW": {"driver": "GTiff", "compress": "lzw"},
-    "GeoTIFF, deflate": {"driver": "GTiff", "compress": "deflate"},
-    "GeoTIFF, ZSTD": {"driver": "GTiff", "compress": "zstd"},
+    "GeoTIFF, LZW": {"driver": "GTiff", "compress": "lzw", "predictor": 2},
+    "GeoTIFF, deflate": {"driver": "GTiff", "compress": "deflate", "predictor": 2},
+    "GeoTIFF, ZSTD": {"driver": "GTiff", "compress": "zstd", "predictor": 2},
     "JPEG 2000": {"driver": "JP2OpenJPEG", "quality": 100, "reversible": True},
 }
-_HEADS = ("| format | damage | shown by | what happens |", "|---|---|---|---|")
-_WORDS = {
-    "always": "the file is lost by name, or the pixels are right",
-    "sometimes": "the file is lost by name, the pixels are right, **or they are wrong and nobody is told**",
-    "never": "**the pixels are wrong and nobody is told**",
+_HEADS = ("| format | damage | shown by the read | what happens |", "|---|---|---|---|")
+_OUTCOMES = {
+    "always": "the asset is lost, by name",
+    "mostly": "the asset is lost, by name; or wrong pixels, unnoticed",
+    "**seldom**": "wrong pixels, unnoticed; or the asset is lost, by name",
+    "**never**": "wrong pixels, unnoticed",
 }
 Damage = Callable[[bytes, "np.random.Generator"], bytes]
 
@@ -48,36 +48,36 @@ def _rows(folder: Path) -> Iterator[str]:
     y, x = np.mgrid[:SIDE, :SIDE]
     pixels = (1000 + 3 * x + 5 * y + np.random.default_rng(0).integers(0, 40, (SIDE, SIDE))).astype(np.uint16)
     for name, options in _FORMATS.items():
-        path = folder / "whole"
-        profile = {"width": SIDE, "height": SIDE, "count": 1, "dtype": "uint16", "nodata": 0, "tiled": True}
-        profile |= {"crs": "EPSG:32633", "transform": GRID.transform, "blockxsize": 64, "blockysize": 64, **options}
-        with rasterio.open(path, "w", **profile) as dataset:
+        profile = {"width": SIDE, "height": SIDE, "count": 1, "dtype": "uint16", "tiled": True}
+        profile |= {"blockxsize": BLOCK, "blockysize": BLOCK, "transform": GRID.transform, **options}
+        with rasterio.open(folder / "whole", "w", **profile) as dataset:
             dataset.write(pixels, 1)
-        whole = path.read_bytes()
-        damages = dict(_DAMAGES)
-        if options["driver"] != "GTiff":
-            del damages[_NO_BLOCK]
-        for damage, spoil in damages.items():
-            shown = _shown(folder / "spoilt", pixels, [spoil(whole, np.random.default_rng(n)) for n in range(TRIALS)])
-            by = {"always": "the read", "sometimes": "the read, sometimes", "never": "nothing"}[shown]
-            yield f"| {name} | {damage} | {by} | {_WORDS[shown]} |"
+        whole = (folder / "whole").read_bytes()
+        if _verdict(folder / "copy", pixels, whole) != "right":
+            raise AssertionError(f"{name}: the undamaged file does not read right")
+        for damage, spoil in _DAMAGES.items():
+            if damage != _STRUCK or options["driver"] == "GTiff":
+                spoilt = (spoil(whole, np.random.default_rng(seed)) for seed in range(TRIALS))
+                often = _often([_verdict(folder / "copy", pixels, data) for data in spoilt])
+                yield f"| {name} | {damage} | {often} | {_OUTCOMES[often]} |"
 
 
-def _shown(path: Path, pixels: NDArray[np.uint16], spoilt: list[bytes]) -> str:
-    """Whether reading shows it `always`, `sometimes` or `never`; right pixels need no showing."""
-    verdicts = set()
-    for data in spoilt:
-        path.write_bytes(data)
-        try:
-            read = attempt(Asset("red", str(path)), Access(), "item", lambda raster: raster.read(_ALL, _ALL))
-        except PermanentAssetError:
-            verdicts.add("shown")
-        else:
-            verdicts.add("right" if np.array_equal(read, pixels) else "wrong")
-    return "always" if "wrong" not in verdicts else "sometimes" if "shown" in verdicts else "never"
+def _verdict(path: Path, pixels: NDArray[np.uint16], data: bytes) -> str:
+    """`shown`: reading refuses these bytes; `right` or `wrong`: the pixels that it gives instead."""
+    path.write_bytes(data)
+    asset = Asset("red", str(path), grid=Grid("EPSG:32633", tuple(GRID.transform[:6]), pixels.shape))
+    try:
+        read = attempt(asset, Access(), "item", lambda raster: raster.read(slice(0, SIDE), slice(0, SIDE)))
+    except PermanentAssetError:
+        return "shown"
+    return "right" if np.array_equal(read, pixels) else "wrong"
 
 
-_ALL = slice(0, SIDE)
+def _often(verdicts: list[str]) -> str:
+    """How often damage to pixels is shown, in words coarse enough for other builds of the same libraries."""
+    harmful = [verdict for verdict in verdicts if verdict != "right"]
+    share = harmful.count("shown") / len(harmful)
+    return {0.0: "**never**", 1.0: "always"}.get(share, "mostly" if share >= 0.5 else "**seldom**")
 
 
 def _cut(data: bytes, rng: np.random.Generator) -> bytes:
@@ -98,7 +98,7 @@ def _forget_block(data: bytes, rng: np.random.Generator) -> bytes:
     """One entry of a little-endian TIFF's TileOffsets and TileByteCounts set to zero: "this block is empty"."""
     (at,) = struct.unpack_from("<I", data, 4)
     (count,) = struct.unpack_from("<H", data, at)
-    spoilt, block = bytearray(data), int(rng.integers((SIDE // 64) ** 2))
+    spoilt, block = bytearray(data), int(rng.integers((SIDE // BLOCK) ** 2))
     for entry in range(at + 2, at + 2 + 12 * count, 12):
         tag, kind, _, where = struct.unpack_from("<HHII", data, entry)
         if tag in (324, 325):
@@ -107,12 +107,12 @@ def _forget_block(data: bytes, rng: np.random.Generator) -> bytes:
     return bytes(spoilt)
 
 
-_NO_BLOCK = "one block struck from the index"
+_STRUCK = "one block struck from the index"
 _DAMAGES: dict[str, Damage] = {
     "cut short anywhere (5-95 %)": _cut,
     "4 KiB of zeros in the middle": _zero,
     "one bit flipped": _flip,
-    _NO_BLOCK: _forget_block,
+    _STRUCK: _forget_block,
 }
 
 

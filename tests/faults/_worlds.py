@@ -17,7 +17,6 @@ import yaml
 from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
-from pyproj import Transformer
 from shapely.geometry import mapping
 
 from pipeline.execute.task import Assignment, run_job

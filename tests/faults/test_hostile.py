@@ -129,11 +129,15 @@ def test_the_counting_proxy_sees_what_gdal_asks_for() -> None:
     """Control for the fixture `wire`: an allowed address does arrive there."""
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         proxy.settimeout(5)
-        code = "from pipeline.read.access import *; from pipeline.read.raster import *; from pipeline.types import Asset\n"
+        code = (
+            "from pipeline.read.access import *; from pipeline.read.raster import *; from pipeline.types import Asset\n"
+        )
         code += "attempt(Asset('red', 'http://example.invalid/x.tif'), Access(attempts=1), '', lambda raster: None)"
         address = f"http://127.0.0.1:{proxy.getsockname()[1]}"
         process = subprocess.Popen(
-            [sys.executable, "-c", code], env={"http_proxy": address, "PYTHONPATH": str(CHECKOUT)}, stderr=subprocess.DEVNULL
+            [sys.executable, "-c", code],
+            env={"http_proxy": address, "PYTHONPATH": str(CHECKOUT)},
+            stderr=subprocess.DEVNULL,
         )
         try:
             with proxy.accept()[0] as connection:
@@ -188,7 +192,9 @@ def bomb(path: Path, side: int, *, tiled: bool) -> Path:
     block = rows.compress(bytes(side)) + rows.flush(zlib.Z_FULL_FLUSH)
     adler = struct.pack(">I", ((side * side) % 65521) << 16 | 1)
     data = b"\x78\xda" + block * side + b"\x03\x00" + adler
-    where = [(322, side), (323, side), (324, 8), (325, len(data))] if tiled else [(273, 8), (278, side), (279, len(data))]
+    where = (
+        [(322, side), (323, side), (324, 8), (325, len(data))] if tiled else [(273, 8), (278, side), (279, len(data))]
+    )
     tags = sorted([(256, side), (257, side), (258, 8), (259, 8), (262, 1), (277, 1), *where])
     directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
     path.write_bytes(b"II*\0" + struct.pack("<I", 8 + len(data)) + data + directory + bytes(4))
@@ -254,9 +260,13 @@ def test_an_enormous_sparse_file_costs_its_asset(tmp_path: Path) -> None:
     side = 200_000
     profile = {"dtype": "uint16", "width": side, "height": side, "count": 1, "tiled": True, "sparse_ok": True}
     fine = rasterio.Affine(1280 / side, 0, 600_320, 0, -1280 / side, 5_000_960)
-    rasterio.open(sparse, "w", "GTiff", crs="EPSG:32633", transform=fine, blockxsize=512, blockysize=512, **profile).close()
+    rasterio.open(
+        sparse, "w", "GTiff", crs="EPSG:32633", transform=fine, blockxsize=512, blockysize=512, **profile
+    ).close()
     world.add("2024-06-20", {"red": sparse})
     outcome = run_world(world.config())
     (loss,) = outcome.losses
-    assert re.fullmatch(r"cannot be read: the tile needs [0-9,]{14} bytes of it at once; at most 1,073,741,824", loss.cause)
+    assert re.fullmatch(
+        r"cannot be read: the tile needs [0-9,]{14} bytes of it at once; at most 1,073,741,824", loss.cause
+    )
     np.testing.assert_array_equal(read_band(world, outcome, "red"), world.median(0, 1, 2, 3))

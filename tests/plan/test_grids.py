@@ -74,9 +74,12 @@ def uncovered(box: BBox, tiles: tuple[Tile, ...], count: int = 400) -> int:
             for tile in tiles:
                 if tile.geobox.crs.epsg == epsg:
                     side = tile.geobox.boundingbox
-                    found |= (x >= side.left - MARGIN_M) & (x <= side.right + MARGIN_M) & (
-                        y >= side.bottom - MARGIN_M
-                    ) & (y <= side.top + MARGIN_M)
+                    found |= (
+                        (x >= side.left - MARGIN_M)
+                        & (x <= side.right + MARGIN_M)
+                        & (y >= side.bottom - MARGIN_M)
+                        & (y <= side.top + MARGIN_M)
+                    )
             missing += int(np.count_nonzero(~found))
     return missing
 
@@ -177,7 +180,10 @@ def plain_outline(geobox: GeoBox) -> NDArray[np.float64]:
     rows, cols = geobox.shape
     along = np.linspace(0, 1, 200)
     edge = np.concatenate(
-        [np.column_stack(side) for side in ((along, 0 * along), (0 * along + 1, along), (along, 0 * along + 1), (0 * along, along))]
+        [
+            np.column_stack(side)
+            for side in ((along, 0 * along), (0 * along + 1, along), (along, 0 * along + 1), (0 * along, along))
+        ]
     )
     a, _, c, _, e, f = geobox.transform[:6]
     x, y = a * edge[:, 0] * cols + c, e * edge[:, 1] * rows + f
@@ -193,7 +199,7 @@ def test_lonlat_outline_has_two_parts_at_the_antimeridian() -> None:
         parts = list(shapely.get_parts(outline))
         split += len(parts) == 2
         assert all(part.bounds[2] - part.bounds[0] < 1 for part in parts)
-        assert -180 <= outline.bounds[0] and outline.bounds[2] <= 180
+        assert outline.bounds[0] >= -180 and outline.bounds[2] <= 180
         near = outline.buffer(1e-5)
         assert shapely.contains_xy(near, plain_outline(tile.geobox)).all()
     assert split, "no tile of this area crosses the antimeridian"

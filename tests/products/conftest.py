@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.worlds import SmallWorld, small_world
 
 from pipeline.demo import build_world
+from tests.worlds import SmallWorld, small_world
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +19,6 @@ def demo_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def world(demo_world: Path, tmp_path: Path) -> Iterator[SmallWorld]:
+def world(demo_world: Path, tmp_path: Path) -> SmallWorld:
     """A config over the small world, with an output of its own."""
-    yield small_world(demo_world, tmp_path)
+    return small_world(demo_world, tmp_path)

@@ -1,4 +1,4 @@
-"""The Sentinel-2 composite once more, in plain NumPy and from the files alone: slow, obvious, and nothing of the ops."""
+"""The Sentinel-2 composite once more, in plain NumPy and from the files alone: slow, obvious, without the ops."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def plain_clear(scl_path: str, classes: tuple[int, ...], open_px: int, dilate_px
         scl = source.read(1)
     cloud = np.isin(scl, [code for code in classes if code > 1])
 
-    def reached(mask: NDArray[np.bool_], radius: int, outside: bool) -> NDArray[np.bool_]:
+    def reached(mask: NDArray[np.bool_], radius: int, *, outside: bool) -> NDArray[np.bool_]:
         padded = np.pad(mask, radius, constant_values=outside)
         out = np.zeros_like(mask)
         for dy in range(2 * radius + 1):

@@ -7,18 +7,19 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import dask
 import numpy as np
 import pytest
 import rasterio
 from numpy.typing import NDArray
-from tests.products.plain import plain_composite
-from tests.worlds import SmallWorld
 
 from pipeline.products.sentinel2 import VERSION
 from pipeline.read.access import Access
 from pipeline.read.layer import Target, read_layer
 from pipeline.session import Session
 from pipeline.types import Asset, Job, Outcome, Status
+from tests.products.plain import plain_composite
+from tests.worlds import SmallWorld
 
 MASKS = {"default": ((0, 1, 3, 8, 9, 10), 1, 3), "wide": ((0, 1, 2, 3, 7, 8, 9, 10, 11), 2, 5), "none": None}
 BROKEN = "S2A_33TTK_20240706_0_L2A"
@@ -72,8 +73,6 @@ def test_composite_equals_plain_numpy_over_read_layers(world: SmallWorld, tmp_pa
 
 
 def test_lazy_cube_is_lazy_and_gives_the_committed_pixels(world: SmallWorld) -> None:
-    import dask
-
     session = world.session()
     for job in whole_jobs(session):
 

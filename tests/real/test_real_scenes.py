@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 import rasterio
 from numpy.typing import NDArray
-from tests.products.plain import plain_clear
-from tests.schemas.validate import stac_errors
-from tests.servers.weed import S3Server
 
 from pipeline.errors import EXIT_DONE
 from pipeline.read.access import Access
 from pipeline.read.layer import Target, read_layer
 from pipeline.session import Options, open_session
 from pipeline.types import Asset
+from tests.products.plain import plain_clear
+from tests.schemas.validate import stac_errors
+from tests.servers.weed import S3Server
 
 HERE = Path(__file__).parent
 COGS = "raster/s2/e84v1_33TWL_cog"

@@ -1,0 +1,232 @@
+"""Runs of the real command on real local clusters, ended by tests; and what they leave, read without the project's code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import posixpath
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.servers.weed import S3Server
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+RUN_TIMEOUT_S = 120
+ENDED_TIMEOUT_S = 15
+CONFIG = """\
+name: faults
+output: {output}
+area: {{bbox: [11.998, 44.880, 12.002, 44.8835]}}
+grid: {{tile_px: 128, resolution_m: 10}}
+period: {{start: 2024-06-01, end: 2024-08-01, every: month}}
+sources:
+  s2: {{items: {world}/s2/collection.json}}
+products:
+  - {{product: sentinel2, source: s2, bands: [red]}}
+run: {{missing_assets: {{max_fraction: 0.5}}}}
+"""
+JOBS = 8
+"""Four tiles around the edge of two UTM zones, in each of two months."""
+FILES = ("red", "count", "qa", "thumbnail", "inputs")
+"""Data files of a job, in the order in which they are put."""
+
+Tree = Mapping[str, bytes]
+"""Contents by key."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a run ended."""
+
+    code: int
+    text: str
+    seconds: float
+
+    def counts(self) -> dict[str, int]:
+        """The summary line as numbers: done, skipped, failed, not started."""
+        line = re.search(r"^(\d+) done, (\d+) skipped, (\d+) failed, (\d+) not started;", self.text, re.MULTILINE)
+        assert line, self.text
+        return dict(zip(("done", "skipped", "failed", "not started"), map(int, line.groups()), strict=True))
+
+
+@dataclass
+class Running:
+    """A run in a session of its own, so that its processes are known by it even when they are orphans."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    started: float = field(default_factory=time.monotonic)
+
+    def kin(self) -> list[psutil.Process]:
+        """Every process of the run that is there now, the client included."""
+        return [process for process in psutil.process_iter() if _alive_session(process) == self.process.pid]
+
+    def workers(self) -> list[psutil.Process]:
+        """The worker processes."""
+        return [process for process in self.kin() if "spawn_main" in " ".join(_command(process))]
+
+    def interrupt(self, number: signal.Signals, *, group: bool) -> None:
+        """A signal to the client, or to its group as a terminal sends it."""
+        (os.killpg if group else os.kill)(self.process.pid, number)
+
+    def wait(self, timeout: float = RUN_TIMEOUT_S) -> Finished:
+        """How it ended; fails when it takes longer, or leaves a process behind."""
+        try:
+            code = self.process.wait(timeout)
+            seconds = time.monotonic() - self.started
+            within(ENDED_TIMEOUT_S, lambda: not self.kin(), "processes of the run are left")
+        finally:
+            self.end()
+        return Finished(code, self.log.read_text(errors="replace"), seconds)
+
+    def end(self) -> None:
+        """Kill whatever of the run is left."""
+        for process in self.kin():
+            process.kill()
+        self.process.wait(ENDED_TIMEOUT_S)
+
+
+@dataclass
+class Case:
+    """A config and an output of its own; every file of its runs lies in `folder`."""
+
+    folder: Path
+    world: Path
+    server: S3Server | None = None
+    output: str = ""
+    """Default: a folder."""
+    runs: int = 0
+
+    def __post_init__(self) -> None:
+        self.output = self.output or str(self.folder / "output")
+        text = CONFIG.format(output=self.output, world=self.world)
+        if self.server:
+            text += f"storage: {{endpoint: {self.server.endpoint}}}\n"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "tmp").mkdir()
+        self.config.write_text(text)
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "run.yaml"
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state"
+
+    @property
+    def book(self) -> Path:
+        """The commit steps of the last run that was started with an order, one a line."""
+        return self.folder / f"steps-{self.runs}"
+
+    def start(self, *options: str, module: str = "pipeline.run", order: Mapping[str, Any] | None = None) -> Running:
+        """Start the command; order: `action`, `step` and `number` for `stopper/sitecustomize.py`."""
+        self.runs += 1
+        log = self.folder / f"log-{self.runs}.txt"
+        environment = {
+            **os.environ,
+            **(self.server.environment if self.server else {}),
+            "PYTHONPATH": f"{CHECKOUT / 'tests/faults/stopper'}{os.pathsep}{CHECKOUT}",
+            "XDG_STATE_HOME": str(self.state),
+            "TMPDIR": str(self.folder / "tmp"),
+            "PYTHONUNBUFFERED": "1",
+        }
+        if order:
+            environment["GROUNDSWELL_TEST_STEP"] = json.dumps({"book": str(self.book), **order})
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", module, *options],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                cwd=self.folder,
+                start_new_session=True,
+            )
+        return Running(process, log)
+
+    def run(self, *options: str, module: str = "pipeline.run") -> Finished:
+        """The command from start to end."""
+        return self.start(str(self.config), *options, module=module).wait()
+
+    def tree(self) -> Tree:
+        """Everything at the output under a key; unfinished files of a killed put have none."""
+        if self.server:
+            fs, root = self.server.client(), self.output.removeprefix("s3://")
+            return {path.removeprefix(f"{root}/"): fs.cat_file(path) for path in fs.find(root)}
+        root_folder = Path(self.output)
+        files = (path for path in root_folder.rglob("*") if path.is_file() and not path.name.startswith(".tmp-"))
+        return {path.relative_to(root_folder).as_posix(): path.read_bytes() for path in files}
+
+
+def within(seconds: float, condition: Callable[[], object], problem: str) -> None:
+    """Wait until the condition holds; fails with the problem when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{problem} after {seconds} s"
+        time.sleep(0.02)
+
+
+def products(tree: Tree) -> dict[str, Any]:
+    """What runs must agree on: data as bytes, items as documents without the time of their making."""
+    data = {key: content for key, content in tree.items() if key.startswith("data/")}
+    return data | {key: _timeless(json.loads(content)) for key, content in tree.items() if key.startswith("items/")}
+
+
+def items(tree: Tree) -> dict[str, Any]:
+    """The items by key, and nothing but items lies there."""
+    return {key: json.loads(content) for key, content in tree.items() if key.startswith("items/")}
+
+
+def check_items(tree: Tree) -> int:
+    """Every item names only files that are there, whole: by size and SHA-256. Returns how many items there are."""
+    for key, item in items(tree).items():
+        assert item["assets"].keys() == set(FILES), key
+        for name, asset in item["assets"].items():
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(key), asset["href"]))
+            assert target in tree, f"{key}: {name} names {target}, which is missing"
+            assert len(tree[target]) == asset["file:size"], f"{key}: {name} is short"
+            assert f"1220{hashlib.sha256(tree[target]).hexdigest()}" == asset["file:checksum"], f"{key}: {name}"
+    return len(items(tree))
+
+
+def check_same(case: Case, calm: Tree) -> None:
+    """The output equals that of a run never disturbed, key by key, and its catalogue leads to every item."""
+    tree = case.tree()
+    found, expected = products(tree), products(calm)
+    assert found.keys() == expected.keys()
+    assert [key for key in found if found[key] != expected[key]] == []
+    assert check_items(tree) == JOBS
+    page = json.loads(tree["collections/sentinel2/collection.json"])
+    linked = {link["href"].removeprefix("../../") for link in page["links"] if link["rel"] == "item"}
+    assert linked == items(tree).keys()
+    assert tree["items.parquet"].endswith(b"PAR1")
+
+
+def _timeless(item: Any) -> Any:
+    properties = {name: value for name, value in item["properties"].items() if name not in {"created", "updated"}}
+    return {**item, "properties": properties}
+
+
+def _alive_session(process: psutil.Process) -> int | None:
+    try:
+        return None if process.status() == psutil.STATUS_ZOMBIE else os.getsid(process.pid)
+    except (ProcessLookupError, psutil.NoSuchProcess):
+        return None
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []

@@ -1,0 +1,33 @@
+"""One small world, and what a run over it makes when nothing disturbs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.demo import build_world
+from tests.faults._runs import JOBS, Case, Tree, check_items
+
+
+@pytest.fixture(scope="session")
+def faults_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo world on scenes of 256 pixels a side; read only."""
+    return build_world(tmp_path_factory.mktemp("faults") / "world", px=256).folder
+
+
+@pytest.fixture(scope="session")
+def calm(faults_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Tree:
+    """The output of a run never disturbed."""
+    case = Case(tmp_path_factory.mktemp("calm") / "case", faults_world)
+    finished = case.run()
+    assert finished.code == 0, finished.text
+    tree = case.tree()
+    assert check_items(tree) == JOBS
+    return tree
+
+
+@pytest.fixture
+def case(faults_world: Path, tmp_path: Path) -> Case:
+    """A config and an empty output of one's own."""
+    return Case(tmp_path / "case", faults_world)

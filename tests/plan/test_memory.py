@@ -1,0 +1,74 @@
+"""Laws of the memory plan: within the budget or refused in bytes, and more memory never makes smaller strips."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import PlanRefusedError
+from pipeline.plan.memory import BASE_BYTES, BLOCK_ROWS, MIN_ROWS, project_memory
+from pipeline.types import MemoryPlan
+
+GIB = 2**30
+tiles = st.tuples(st.integers(1, 6000), st.integers(1, 6000))
+scenes = st.integers(1, 400)
+kept = st.integers(0, 12)
+budgets = st.integers(0, 16 * GIB)
+
+
+def plan(shape: tuple[int, int], count: int, bands: int, budget_bytes: int) -> MemoryPlan | None:
+    """None where it is refused."""
+    try:
+        return project_memory(shape, count, max(1, count // 2), bands, budget_bytes)
+    except PlanRefusedError:
+        return None
+
+
+@given(tiles, scenes, kept, budgets)
+def test_a_plan_never_exceeds_its_budget(shape: tuple[int, int], count: int, bands: int, budget_bytes: int) -> None:
+    found = plan(shape, count, bands, budget_bytes)
+    if found is not None:
+        assert found.peak_bytes <= budget_bytes
+        assert min(MIN_ROWS, shape[0]) <= found.strip_rows <= shape[0]
+        whole = found.strip_rows == shape[0]
+        assert whole or found.strip_rows % (BLOCK_ROWS if found.strip_rows >= BLOCK_ROWS else MIN_ROWS) == 0
+
+
+@given(tiles, scenes, kept, budgets, budgets)
+def test_a_bigger_budget_never_gives_fewer_rows(
+    shape: tuple[int, int], count: int, bands: int, one: int, other: int
+) -> None:
+    small, large = (plan(shape, count, bands, budget) for budget in sorted((one, other)))
+    assert (small.strip_rows if small else 0) <= (large.strip_rows if large else 0)
+
+
+@given(tiles, scenes, kept)
+def test_the_peak_counts_what_is_surely_held(shape: tuple[int, int], count: int, bands: int) -> None:
+    """At least: libraries, a bit per scene and pixel, the kept bands, and one strip of uint16 per day."""
+    found = plan(shape, count, bands, 2**50)
+    assert found is not None
+    pixels = shape[0] * shape[1]
+    stack = found.strip_rows * shape[1] * 2 * max(1, count // 2)
+    assert found.peak_bytes >= BASE_BYTES + pixels * count // 8 + pixels * 2 * bands + stack
+
+
+@given(tiles, scenes, kept)
+def test_the_bytes_named_by_a_refusal_are_just_enough(shape: tuple[int, int], count: int, bands: int) -> None:
+    with pytest.raises(PlanRefusedError) as refusal:
+        project_memory(shape, count, 1, bands, 1000)
+    found = re.search(r"needs ([\d,]+) bytes; a task may use 1,000\..*worker_memory", str(refusal.value))
+    assert found is not None
+    needed = int(found[1].replace(",", ""))
+    assert project_memory(shape, count, 1, bands, needed).peak_bytes <= needed
+    with pytest.raises(PlanRefusedError):
+        project_memory(shape, count, 1, bands, needed - 1)
+
+
+def test_a_long_series_fits_two_tasks_on_four_gibibytes() -> None:
+    """146 scenes on 2048 x 2048 pixels, five bands: a year of Sentinel-2 where two orbits meet."""
+    found = project_memory((2048, 2048), 146, 146, 5, 4 * GIB // 2)
+    assert found.peak_bytes <= 2 * GIB
+    assert found.strip_rows >= BLOCK_ROWS
