@@ -88,13 +88,13 @@ class Ledger:
             asset = item.assets.get(band)
             if asset is None:
                 raise PermanentAssetError("(none)", f"the item has no asset for {band}", item=item.id, asset=band)
-            if (item.id, band) in self._losses:
+            if (item.key, band) in self._losses:
                 return None
             return use(asset)
         except AssetError as error:
             with self._lock:
                 self._weight += weight
-                self._losses[item.id, band] = AssetLoss(
+                self._losses[item.key, band] = AssetLoss(
                     item.id, band, error.href, type(error).__name__, error.cause, error.attempts
                 )
             if not self._context.skip_missing:
@@ -103,7 +103,7 @@ class Ledger:
 
     def lost(self, item: Item, band: str) -> bool:
         """True where that asset is in the ledger."""
-        return (item.id, band) in self._losses
+        return (item.key, band) in self._losses
 
     def note(self, text: str | None) -> None:
         """Keep a remark for the item and the report, once."""

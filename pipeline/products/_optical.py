@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,7 @@ class Work:
     """(bytes, y, x): bit s is set where scene s provides its day's pixel; at most one scene a day does."""
     lost: NDArray[np.bool_]
     """(y, x): an input that covers the pixel was lost."""
+    lost_lock: Lock
 
     @property
     def geobox(self) -> GeoBox:
@@ -62,6 +64,7 @@ def start_work(job: Job, context: Context, bands: int, *, masked: bool) -> Itera
             masked,
             np.full((deep, height, width), 0 if masked else 255, np.uint8),
             np.zeros((height, width), np.bool_),
+            Lock(),
         )
 
 
@@ -157,4 +160,6 @@ def _read_scene(work: Work, scene: int, band: str, shift: int, strip: tuple[slic
 
     if work.ledger.read(item, band, carry) is None:
         wanted = wanted if work.masked else footprint(item, work.geobox)[rows]
-        work.lost[rows] |= wanted
+        # NumPy lets go of the GIL within `|=`: two readers could undo each other's marks.
+        with work.lost_lock:
+            work.lost[rows] |= wanted

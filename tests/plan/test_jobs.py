@@ -171,6 +171,15 @@ def test_tiles_without_a_scene_are_counted_in_a_note() -> None:
     assert plan([]).jobs == () and plan([]).notes == ("4 of 4 tile-periods have no scene in the catalogue",)
 
 
+@pytest.mark.parametrize("epsg", [*range(32601, 32661), *range(32701, 32761), 3031, 3413, 3857, 4326, 3577, 27700, 2154])
+def test_a_grid_declared_in_any_crs_costs_at_most_its_own_item(epsg: int) -> None:
+    """Also where the tile lies beyond what the CRS can express."""
+    item = make_item(1)
+    grid = Grid(f"EPSG:{epsg}", (10, 0, 500_000, 0, -10, NORTH), (256, 256))
+    far = replace(item, id="far", assets={key: replace(asset, grid=grid) for key, asset in item.assets.items()})
+    assert "scene-1" in chosen(plan([item, far]))["tile-0"]
+
+
 def test_an_item_without_a_single_asset_of_the_product_is_kept_for_the_ledger() -> None:
     """It touches the tile by its footprint; the job must say that its bands are missing."""
     item = replace(make_item(1), assets={})
@@ -180,7 +189,7 @@ def test_an_item_without_a_single_asset_of_the_product_is_kept_for_the_ledger() 
 def test_an_asset_without_a_grid_keeps_its_item() -> None:
     item = make_item(1)
     item = replace(item, assets={**item.assets, "scl": Asset("SCL", "https://host/scl.tif")})
-    (job,) = plan([item]).jobs
+    (job,) = plan([item], targets=Targets(TILES[:1], (JUNE,))).jobs
     assert job.read_bytes > 0
 
 
