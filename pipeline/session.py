@@ -27,6 +27,7 @@ from pipeline.execute.progress import show_progress
 from pipeline.execute.records import begin_run, current_items, finish_run, new_run_id
 from pipeline.execute.task import Assignment
 from pipeline.placement import cluster_specs, open_clusters, task_budgets
+from pipeline.plan.memory import READS_IN_FLIGHT
 from pipeline.prepare import Prepared, access_of, cog_options, prepare
 from pipeline.products import load_product, product_models
 from pipeline.products._base import Context
@@ -153,7 +154,7 @@ class Session:
                 skip_missing=missing.policy == "skip",
                 max_missing_fraction=missing.max_fraction,
                 # Reads from disk are decoding, so one thread a core; reads over the network are waiting.
-                threads=max(1, local_cores() // self.specs[plan.region].slots) if access.local else 16,
+                threads=max(1, local_cores() // self.specs[plan.region].slots) if access.local else READS_IN_FLIGHT,
             )
             assignments[plan.name] = Assignment(
                 entry, context, self.prepared.store, plan, self.options.overwrite, self.config.run.retries

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pipeline.errors import PlanRefusedError
 from pipeline.types import MemoryPlan
 
-BASE_BYTES = 400 * 2**20
-"""An idle worker with the libraries loaded, and GDAL's block cache (256 MiB) at its bound: measured 330-390 MiB."""
+BASE_BYTES = (210 + 256) * 2**20
+"""A process with the libraries loaded (measured 210 MiB), and GDAL's block cache at its bound."""
 BLOCK_ROWS = 512
 """Strips are whole multiples of a usual source block, so that no block is decoded twice; smaller only in need."""
 MIN_ROWS = 16
+READS_IN_FLIGHT = 16
+"""Windows of one job that may be on their way at once, whatever the number of threads: latency is hidden so."""
 
 
 def project_memory(shape: tuple[int, int], scenes: int, days: int, bands_kept: int, budget_bytes: int) -> MemoryPlan:
@@ -21,7 +23,7 @@ def project_memory(shape: tuple[int, int], scenes: int, days: int, bands_kept: i
     """
     height, width = shape
     fixed = BASE_BYTES + height * width * ((scenes + 7) // 8 + 2 * bands_kept + 12)
-    per_row = width * 2 * (days + 8)
+    per_row = width * 2 * (days + READS_IN_FLIGHT)
     rows = min(height, (budget_bytes - fixed) // per_row)
     if rows < min(MIN_ROWS, height):
         needed = fixed + min(MIN_ROWS, height) * per_row

@@ -53,10 +53,10 @@ def redact(text: str) -> str:
 
 
 class _Redacting(logging.Filter):
-    """Takes signatures out of the lines that urllib3 logs about every request when somebody debugs."""
+    """Takes query values, which may be signatures, out of the lines that urllib3 logs of requests when somebody debugs."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = redact(record.getMessage()), None
+        record.msg, record.args = re.sub(r"([?&][^=&\s]+=)[^&\s\"']*", r"\1***", record.getMessage()), None
         return True
 
 

@@ -10,7 +10,15 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
+
+import numpy as np
+from pyproj import CRS
+from pyproj.exceptions import ProjError
+from shapely import get_coordinates
+from shapely.errors import ShapelyError
+from shapely.geometry import shape as to_geometry
 
 from pipeline.errors import CatalogError
 from pipeline.types import Json
@@ -25,11 +33,19 @@ _PLAIN = ("platform", "constellation", "eo:cloud_cover", "gsd", "license", "attr
 def canonical(raw: Mapping[str, Any], source: str) -> tuple[Json, list[str]]:
     """A plain STAC 1.1 item (hrefs must be absolute already) and notes on what was repaired.
 
-    Raises CatalogError naming the item when it has no id, no usable time or no footprint.
+    Raises CatalogError naming the item when it has no id, no usable time, no footprint or no asset, or is no STAC.
     """
     name = str(raw.get("id") or "")
     if not name:
         raise CatalogError("an item without an id")
+    try:
+        return _canonical(name, raw, source)
+    except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
+        # A number where a list must be, and so on: whatever is wrong inside costs this one item.
+        raise CatalogError(f"item {name}: malformed STAC: {type(error).__name__}: {error}") from error
+
+
+def _canonical(name: str, raw: Mapping[str, Any], source: str) -> tuple[Json, list[str]]:
     properties = {key: value for key, value in (raw.get("properties") or {}).items() if value is not None}
     facts = {key: value for key, value in properties.items() if key in _PLAIN or key.startswith(_PREFIXES)}
     time = instant(properties.get("datetime") or properties.get("start_datetime"))
@@ -42,7 +58,9 @@ def canonical(raw: Mapping[str, Any], source: str) -> tuple[Json, list[str]]:
         for key, asset in (raw.get("assets") or {}).items()
         if isinstance(asset, dict) and asset.get("href")
     }
-    geometry = _geometry(name, raw)
+    if not assets:
+        raise CatalogError(f"item {name}: no asset with an href, so nothing to read")
+    geometry = _geometry(name, raw, notes)
     updated = instant(properties.get("updated") or raw.get("updated"))
     return {
         "type": "Feature",
@@ -127,24 +145,48 @@ def _declared_grid(fields: Mapping[str, Any]) -> Json:
     try:
         sides = [int(side) for side in shape]
         a, b, c, d, e, f = numbers = [float(number) for number in transform[:6]]
-    except (TypeError, ValueError):
+    except (LookupError, OverflowError, TypeError, ValueError):
         raise ValueError(f"proj:shape {shape!r}, proj:transform {transform!r} are not numbers") from None
     if len(sides) != 2 or not all(0 < side <= _MAX_SIDE for side in sides):
         raise ValueError(f"proj:shape {sides}; expected two sides of 1..{_MAX_SIDE} pixels")
     if not all(map(math.isfinite, numbers)) or a * e - b * d == 0:
         raise ValueError(f"proj:transform {numbers} cannot be inverted")
+    if not _is_crs(str(crs)):
+        raise ValueError(f"PROJ does not know the CRS {str(crs)[:60]!r}")
     return {"code": str(crs), "shape": sides, "transform": [a, b, c, d, e, f]}
 
 
-def _geometry(name: str, raw: Mapping[str, Any]) -> Json:
+@lru_cache(maxsize=256)
+def _is_crs(text: str) -> bool:
+    try:
+        CRS.from_user_input(text)
+    except ProjError:
+        return False
+    return True
+
+
+def _geometry(name: str, raw: Mapping[str, Any], notes: list[str]) -> Json:
     geometry, bbox = raw.get("geometry"), raw.get("bbox")
-    if isinstance(geometry, dict) and any(True for _ in points(geometry.get("coordinates"))):
-        return {"type": str(geometry.get("type")), "coordinates": geometry["coordinates"]}
+    if _is_footprint(geometry):
+        return {"type": geometry["type"], "coordinates": geometry["coordinates"]}
     if isinstance(bbox, list) and len(bbox) in {4, 6}:
         west, south, east, north = bbox[0], bbox[1], bbox[len(bbox) // 2], bbox[len(bbox) // 2 + 1]
         ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
-        return {"type": "Polygon", "coordinates": [ring]}
-    raise CatalogError(f"item {name}: neither geometry nor bbox, so it cannot be placed on a tile")
+        box = {"type": "Polygon", "coordinates": [ring]}
+        if _is_footprint(box):
+            if geometry is not None:
+                notes.append(f"item {name}: geometry ignored, it is no GeoJSON footprint; its bbox is used")
+            return box
+    raise CatalogError(f"item {name}: neither geometry nor bbox can be used, so it cannot be placed on a tile")
+
+
+def _is_footprint(geometry: Json) -> bool:
+    """Whether shapely can make degrees of it; a footprint is positions, so no collection of geometries."""
+    try:
+        shape = to_geometry(geometry)
+    except (ShapelyError, AttributeError, LookupError, OverflowError, TypeError, ValueError):
+        return False
+    return "coordinates" in geometry and not shape.is_empty and bool((np.abs(get_coordinates(shape)) <= 360).all())
 
 
 def points(coordinates: Json) -> Iterator[Sequence[float]]:

@@ -71,13 +71,18 @@ class Running:
         """Every process of the run that is there now, the client included."""
         return [process for process in psutil.process_iter() if _alive_session(process) == self.process.pid]
 
-    def workers(self) -> list[psutil.Process]:
-        """The worker processes."""
-        return [process for process in self.kin() if "spawn_main" in " ".join(_command(process))]
-
     def interrupt(self, number: signal.Signals, *, group: bool) -> None:
         """A signal to the client, or to its group as a terminal sends it."""
         (os.killpg if group else os.kill)(self.process.pid, number)
+
+    def until(self, condition: Callable[[], object], problem: str) -> None:
+        """Wait for something that the run does; ends it and fails when it does not come, or the run ends before."""
+        try:
+            within(RUN_TIMEOUT_S, lambda: condition() or self.process.poll() is not None, problem)
+            assert condition(), self.log.read_text(errors="replace")
+        except AssertionError:
+            self.end()
+            raise
 
     def wait(self, timeout: float = RUN_TIMEOUT_S) -> Finished:
         """How it ended; fails when it takes longer, or leaves a process behind."""
@@ -124,10 +129,10 @@ class Case:
     def state(self) -> Path:
         return self.folder / "state"
 
-    @property
-    def book(self) -> Path:
-        """The commit steps of the last run that was started with an order, one a line."""
-        return self.folder / f"steps-{self.runs}"
+    def steps(self) -> list[str]:
+        """The commit steps so far of the last run, which was started with an order."""
+        book = self.folder / f"steps-{self.runs}"
+        return book.read_text().splitlines() if book.exists() else []
 
     def start(self, *options: str, module: str = "pipeline.run", order: Mapping[str, Any] | None = None) -> Running:
         """Start the command; order: `action`, `step` and `number` for `stopper/sitecustomize.py`."""
@@ -142,7 +147,7 @@ class Case:
             "PYTHONUNBUFFERED": "1",
         }
         if order:
-            environment["GROUNDSWELL_TEST_STEP"] = json.dumps({"book": str(self.book), **order})
+            environment["GROUNDSWELL_TEST_STEP"] = json.dumps({"book": str(self.folder / f"steps-{self.runs}"), **order})
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", module, *options],
@@ -224,9 +229,3 @@ def _alive_session(process: psutil.Process) -> int | None:
     except (ProcessLookupError, psutil.NoSuchProcess):
         return None
 
-
-def _command(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.NoSuchProcess:
-        return []

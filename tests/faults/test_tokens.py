@@ -66,7 +66,7 @@ def test_a_run_longer_than_its_tokens_renews_them_and_keeps_none(tmp_path: Path)
 
 @pytest.mark.long
 def test_a_run_longer_than_tokens_of_a_minute_renews_them_and_keeps_none(tmp_path: Path) -> None:
-    assert check_long_run(tmp_path, 12, life_s=60, delay_s=7) > 70
+    assert check_long_run(tmp_path, 6, life_s=60, delay_s=7) > 70
 
 
 def test_a_token_refused_before_its_time_is_replaced_by_a_fresh_one(server: TokenServer) -> None:

@@ -171,7 +171,7 @@ def test_tiles_without_a_scene_are_counted_in_a_note() -> None:
     assert plan([]).jobs == () and plan([]).notes == ("4 of 4 tile-periods have no scene in the catalogue",)
 
 
-@pytest.mark.parametrize("epsg", [*range(32601, 32661), *range(32701, 32761), 3031, 3413, 3857, 4326, 3577, 27700, 2154])
+@pytest.mark.parametrize("epsg", [*range(32601, 32661, 6), *range(32701, 32761, 6), 3031, 3413, 3857, 4326, 3577, 27700, 2154])
 def test_a_grid_declared_in_any_crs_costs_at_most_its_own_item(epsg: int) -> None:
     """Also where the tile lies beyond what the CRS can express."""
     item = make_item(1)

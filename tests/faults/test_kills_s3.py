@@ -1,0 +1,34 @@
+"""A run to a bucket that is killed and started again ends as one never killed, and leaves no upload pending."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.faults._runs import JOBS, Case, Tree, check_items, check_same
+from tests.servers.weed import S3Server
+
+pytestmark = pytest.mark.long
+
+
+@pytest.mark.parametrize(
+    ("step", "number"), [("data_put:red", 3), ("data_put_done:count", 5), ("item_put", 2), ("item_put_done", 7)]
+)
+def test_a_run_to_s3_killed_at_a_commit_step_resumes(
+    faults_world: Path, tmp_path: Path, calm: Tree, s3_server: S3Server, s3_bucket: str, step: str, number: int
+) -> None:
+    output = f"s3://{s3_bucket}/kill-{step.replace(':', '-')}-{os.getpid()}"
+    case = Case(tmp_path / "case", faults_world, s3_server, output)
+    order = {"action": "run", "step": step, "number": number}
+    killed = case.start(str(case.config), order=order).wait()
+    assert killed.code == -signal.SIGKILL, killed.text
+    committed = check_items(case.tree())
+    assert committed < JOBS
+    finished = case.run()
+    assert finished.code == 0, finished.text
+    assert finished.counts() == {"done": JOBS - committed, "skipped": committed, "failed": 0, "not started": 0}
+    check_same(case, calm)
+    assert s3_server.pending_uploads(s3_bucket) == []
