@@ -53,7 +53,7 @@ def redact(text: str) -> str:
 
 
 class _Redacting(logging.Filter):
-    """Takes query values, which may be signatures, out of the lines that urllib3 logs of requests when somebody debugs."""
+    """Takes query values, which may be signatures, out of what urllib3 logs of each request when somebody debugs."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg, record.args = re.sub(r"([?&][^=&\s]+=)[^&\s\"']*", r"\1***", record.getMessage()), None

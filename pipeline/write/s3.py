@@ -24,7 +24,7 @@ from botocore import exceptions as boto
 from fsspec.asyn import sync
 
 from pipeline.errors import StoreError, TransientStoreError
-from pipeline.write.store import check_key, check_prefix
+from pipeline.write.keys import check_key, check_prefix
 
 MAX_PUT_BYTES = 5 * 1024**3
 """Largest object S3 takes in one PutObject; more needs a multipart upload, which is not atomic to abandon."""

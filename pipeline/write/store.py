@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import unicodedata
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,12 +17,7 @@ from typing import BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
 
 from pipeline.errors import ConfigError, StoreError
-
-MAX_KEY_BYTES = 1024
-"""Limit of S3, kept for folders too, so that an output can move from one to the other."""
-
-TEMP_PREFIX = ".tmp-"
-"""Begins the name of every unfinished file in a folder store; such names are never keys and never listed."""
+from pipeline.write.keys import TEMP_PREFIX, check_key, check_prefix
 
 
 class Store(Protocol):
@@ -68,43 +62,13 @@ def open_store(uri: str, *, endpoint: str | None = None, profile: str | None = N
     if scheme == "file":
         return FolderStore(unquote(urlsplit(uri).path))
     if scheme == "s3":
-        from pipeline.write.s3 import S3Store  # noqa: PLC0415 - s3fs is slow to import, a folder does not need it
+        from pipeline.write.s3 import S3Store  # noqa: PLC0415 (s3fs is slow to import, and a folder does not need it)
 
         bucket, _, prefix = rest.partition("/")
         if not bucket:
             raise ConfigError(f"output {uri!r}: found no bucket; expected s3://bucket or s3://bucket/prefix")
         return S3Store(bucket, prefix.strip("/"), endpoint, profile, anonymous)
     raise ConfigError(f"output {uri!r}: found the scheme {scheme!r}; expected a folder, file:// or s3://")
-
-
-def check_key(key: str) -> str:
-    """The key itself, if it is safe in a folder and in a bucket alike; else StoreError saying what is wrong with it."""
-    parts = key.split("/")
-    rules = (
-        (not key, "is empty"),
-        ("" in parts, "has a leading, trailing or doubled '/'"),
-        ("." in parts or ".." in parts, "has '.' or '..' as a part"),
-        (
-            any(char == "\\" or unicodedata.category(char) in ("Cc", "Cs") for char in key),
-            "has '\\' or a control character",
-        ),
-        (not unicodedata.is_normalized("NFC", key), "is not Unicode NFC"),
-        (len(key.encode("utf-8", "replace")) > MAX_KEY_BYTES, f"is longer than {MAX_KEY_BYTES} bytes"),
-        (any(part.startswith(TEMP_PREFIX) for part in parts), f"has a part beginning with {TEMP_PREFIX!r}"),
-    )
-    problem = next((text for broken, text in rules if broken), None)
-    if problem:
-        raise StoreError(f"key {key!r} {problem}; expected a relative path such as data/product/tile/period/name.tif")
-    return key
-
-
-def check_prefix(prefix: str) -> str:
-    """The prefix itself, if empty or a safe key followed by `/`; else StoreError."""
-    if prefix and not prefix.endswith("/"):
-        raise StoreError(f"prefix {prefix!r} names no folder; expected it empty or ending in '/'")
-    if prefix:
-        check_key(prefix[:-1])
-    return prefix
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -117,4 +118,4 @@ _DAMAGES: dict[str, Damage] = {
 
 
 if __name__ == "__main__":
-    print(render(), end="")
+    sys.stdout.write(render())

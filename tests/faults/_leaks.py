@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-import cloudpickle
 import yaml
+from distributed.protocol import pickle
 
 from pipeline.execute.task import Assignment
 from pipeline.types import Job
@@ -41,4 +41,4 @@ def leaks(words: Iterable[str], texts: Mapping[str, str | bytes], folders: Itera
 
 def graph(jobs: Iterable[Job], assignment: Assignment) -> bytes:
     """What the scheduler and the workers are sent, as bytes."""
-    return b"".join(bytes(cloudpickle.dumps((job, assignment, 1))) for job in jobs)
+    return b"".join(pickle.dumps((job, assignment, 1)) for job in jobs)

@@ -148,7 +148,7 @@ def write_tif(path: Path, data: NDArray[Any], grid: GeoBox, **options: Any) -> P
 
 
 def prepare_world(config: Path, grid: GeoBox = GRID) -> tuple[dict[str, Job], Assignment]:
-    """Search and plan as a run does, but for the one tile `grid` instead of the UTM grid's: (job by period, the rest)."""
+    """Search and plan as a run does, but for the one tile `grid` and not the UTM grid's: (job by period, the rest)."""
     session = open_session(Options(config))
     prepared = session.prepared
     targets = replace(prepared.targets, tiles=(Tile("00X-000-0000", grid),))
@@ -180,6 +180,7 @@ def run_command(config: Path, state: Path, *options: str, **environment: str) ->
     """`python -m pipeline.run` as a user starts it; journals go under `state`."""
     return subprocess.run(
         [sys.executable, "-m", "pipeline.run", str(config), *options],
+        check=False,
         capture_output=True,
         text=True,
         timeout=300,

@@ -1,4 +1,4 @@
-"""A bad file costs at most its own asset or its own job, and whatever is said of it names job, item, asset, href, cause.
+"""A bad file costs at most its own asset or its own job, and what is said of it names job, item, asset, href, cause.
 
 One row for every file of the shared data's `raster/bad`; see its README for what is wrong with each.
 """

@@ -17,6 +17,9 @@ from pipeline.session import Options, open_session
 from pipeline.types import Json, Status
 from tests.faults._worlds import CLOUD, GRID, World, read_band, read_item, run_command, run_world, write_tif
 
+# rasterio says so, now and then, of a scratch raster of its own when several threads burn footprints.
+pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+
 PLAIN_MASK = {"classes": [0, 9], "open_px": 0, "dilate_px": 0}
 
 

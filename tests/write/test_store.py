@@ -16,8 +16,9 @@ import pytest
 
 from pipeline.errors import ConfigError, StoreError
 from pipeline.write import s3
+from pipeline.write.keys import check_key
 from pipeline.write.s3 import S3Store
-from pipeline.write.store import FolderStore, Store, check_key, open_store
+from pipeline.write.store import FolderStore, Store, open_store
 from tests.servers.weed import S3Server
 
 
