@@ -37,24 +37,26 @@ clean:  ## remove what the targets made
 ASK := import sys, ensurepip, ssl; v = sys.version_info[:3]; \
        print("%d.%d.%d" % v); sys.exit(not (3, 11) <= v < (3, 14))
 
+CANDIDATES := $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
+
 $(READY): constraints.txt pyproject.toml
 	@if ! .venv/bin/python -c '$(ASK)' >/dev/null 2>&1; then \
 	  chosen=; found=; \
-	  for python in $(or $(PYTHON),python3.13 python3.12 python3.11 python3); do \
+	  for python in $(CANDIDATES); do \
 	    version=`$$python -c '$(ASK)' 2>/dev/null`; fits=$$?; \
 	    if [ $$fits -eq 0 ]; then chosen=$$python; break; fi; \
 	    if [ -n "$$version" ]; then found="$$found $$python is Python $$version."; \
 	    elif $$python -c '' 2>/dev/null; then found="$$found $$python lacks ensurepip or ssl (on Debian: python3-venv)."; fi; \
 	  done; \
 	  if [ -z "$$chosen" ]; then \
-	    echo "Groundswell needs Python 3.11, 3.12 or 3.13.$${found:- No Python 3 was found.}" >&2; \
+	    echo "Groundswell needs Python 3.11, 3.12 or 3.13.$${found:- None runs of: $(CANDIDATES).}" >&2; \
 	    echo "Install one of them, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; \
 	  fi; \
 	  echo "Setting up .venv with $$chosen (Python $$version), once: a minute or two"; \
 	  $$chosen -m venv --clear .venv || exit 1; \
 	fi
 	@$(RUN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
-	@$(RUN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@$(RUN)/python -m pip install -qq --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch $@
 
 .PHONY: help demo test check test-long pins clean

@@ -42,7 +42,7 @@ def _explain(prepared: Prepared, job: Job, item_key: str | None) -> Iterator[str
         return
     product = next(product for product in prepared.products if product.name == job.product)
     changes = differences(_document(prepared.store, item_key), job_document(product, job.tile, job.period, job.items))
-    yield f"{job.id}: will be made again, {len(changes)} changes since {item_key}"
+    yield f"{job.id}: will be made again; changed since {item_key}:"
     for change in changes:
         yield f"  {change}"
 

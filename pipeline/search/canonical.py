@@ -33,9 +33,9 @@ _PLAIN = ("platform", "constellation", "eo:cloud_cover", "gsd", "license", "attr
 def canonical(raw: Mapping[str, Any], source: str) -> tuple[Json, list[str]]:
     """A plain STAC 1.1 item (hrefs must be absolute already) and notes on what was repaired.
 
-    Raises CatalogError naming the item when it has no id, no usable time, no footprint or no asset, or is no STAC.
+    Raises CatalogError naming the item when it has no id, no usable time or no footprint, or is no STAC.
     """
-    name = str(raw.get("id") or "")
+    name = str(raw.get("id") or "") if isinstance(raw, Mapping) else ""
     if not name:
         raise CatalogError("an item without an id")
     try:
@@ -58,8 +58,6 @@ def _canonical(name: str, raw: Mapping[str, Any], source: str) -> tuple[Json, li
         for key, asset in (raw.get("assets") or {}).items()
         if isinstance(asset, dict) and asset.get("href")
     }
-    if not assets:
-        raise CatalogError(f"item {name}: no asset with an href, so nothing to read")
     geometry = _geometry(name, raw, notes)
     updated = instant(properties.get("updated") or raw.get("updated"))
     return {

@@ -13,8 +13,10 @@ from urllib.parse import urljoin
 
 import requests
 from pystac_client import Client
+from pystac_client.errors import ClientTypeError
 from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
+from pystac_client.warnings import PystacClientWarning
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
@@ -25,6 +27,11 @@ RETRY = Retry(total=5, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503,
 _TIMEOUT_S = (10, 60)
 _THREADS = 16
 _MAX_DEPTH = 16
+_API_FAULTS = (
+    *(APIError, ClientTypeError, PystacClientWarning, requests.RequestException, NotImplementedError),
+    *(AttributeError, LookupError, TypeError, ValueError),
+)
+"""What pystac-client raises: by name, and where an answer is JSON but no STAC, which it does not check."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,7 @@ def search_api(url: str, collection: str, query: Query) -> list[Json]:
         client = Client.open(url, stac_io=StacApiIO(max_retries=RETRY, timeout=_TIMEOUT_S))
         found = client.search(collections=[collection], bbox=query.bbox, datetime=span, limit=250)
         return list(found.items_as_dicts())
-    except (APIError, requests.RequestException, ValueError, KeyError, NotImplementedError) as error:
+    except _API_FAULTS as error:
         raise CatalogError(
             f"{url}, collection {collection}: the search failed: {type(error).__name__}: {error}"
         ) from error
@@ -67,7 +74,12 @@ def read_static(location: str) -> tuple[list[Json], list[str]]:
         while level:
             links: list[str] = []
             for where, content in level:
-                items.extend(_items_of(where, content))
+                try:
+                    items.extend(_items_of(where, content))
+                except CatalogError as error:
+                    if where == location:
+                        raise
+                    notes.append(str(error))
                 links.extend(link for link in _links_of(where, content) if link not in seen)
             seen.update(links)
             depth += 1
@@ -89,14 +101,14 @@ def _items_of(where: str, content: Json) -> Iterator[Json]:
     elif not isinstance(content, dict):
         raise CatalogError(f"{where}: expected STAC, found {type(content).__name__}")
     elif content.get("type") == "FeatureCollection":
-        features = content.get("features") or []
+        features = content.get("features")
     elif content.get("type") == "Feature":
         features = [content]
     elif content.get("type") in {"Catalog", "Collection"} or "links" in content:
         return
     else:
         raise CatalogError(f"{where}: expected a STAC catalogue, collection or items, found keys {sorted(content)[:6]}")
-    for feature in features:
+    for feature in _list(features):
         if not isinstance(feature, dict) or feature.get("type") != "Feature":
             raise CatalogError(f"{where}: expected a list of STAC items, found {str(feature)[:60]!r}")
         yield _absolute(feature, where, alone=feature is content)
@@ -104,34 +116,41 @@ def _items_of(where: str, content: Json) -> Iterator[Json]:
 
 def _absolute(item: Json, where: str, *, alone: bool) -> Json:
     """A copy of an item whose asset hrefs are absolute; an item file of its own also learns its own address."""
+    assets = item.get("assets")
     assets = {
-        key: {**asset, "href": _join(where, str(asset.get("href", "")))}
-        for key, asset in (item.get("assets") or {}).items()
+        key: {**asset, "href": _join(where, str(asset["href"]))}
+        for key, asset in (assets.items() if isinstance(assets, dict) else ())
+        if isinstance(asset, dict) and asset.get("href")
     }
-    links = [link for link in item.get("links") or () if link.get("rel") != "self"]
-    own = next(
-        (link["href"] for link in item.get("links") or () if link.get("rel") == "self"), where if alone else None
-    )
+    links = [link for link in _list(item.get("links")) if isinstance(link, dict)]
+    own = next((link.get("href") for link in links if link.get("rel") == "self"), where if alone else None)
+    links = [link for link in links if link.get("rel") != "self"]
     if own is not None:
-        links.append({"rel": "self", "href": _join(where, own), "type": "application/geo+json"})
+        links.append({"rel": "self", "href": _join(where, str(own)), "type": "application/geo+json"})
     return {**item, "assets": assets, "links": links}
 
 
 def _links_of(where: str, content: Json) -> Iterator[str]:
     if isinstance(content, dict) and content.get("type") not in {"Feature", "FeatureCollection"}:
-        for link in content.get("links") or ():
-            if link.get("rel") in {"item", "child"} and link.get("href"):
+        for link in _list(content.get("links")):
+            if isinstance(link, dict) and link.get("rel") in {"item", "child"} and link.get("href"):
                 yield _join(where, str(link["href"]))
+
+
+def _list(value: Json) -> list[Json]:
+    return value if isinstance(value, list) else []
 
 
 def _join(base: str, href: str) -> str:
     """An href made absolute against the address of the document it stands in."""
-    if "://" in href or href.startswith("/"):
+    if "://" in href:
         return href.removeprefix("file://")
+    if base.startswith("s3://"):
+        return "s3://" + urljoin("http://" + base[5:], href).removeprefix("http://")
     if "://" in base:
-        if base.startswith("s3://"):
-            return "s3://" + urljoin("http://" + base[5:], href).removeprefix("http://")
         return urljoin(base, href)
+    if href.startswith("/"):
+        return href
     return str((Path(base).parent / href).resolve())
 
 

@@ -45,14 +45,23 @@ def solar_time(time: datetime, geometry: Json) -> datetime:
 
 
 def _candidates(assets: Mapping[str, Json], names: Sequence[str]) -> Iterator[Asset]:
-    """Everything that goes by one of the names, best name first: asset keys before band names."""
+    """Everything that goes by one of the names: asset keys first, then band names, files with the fewest bands first.
+
+    Previews and true-colour images name their bands as the measurements do. The order of the assets in the catalogue
+    decides nothing: a snapshot does not keep it.
+    """
     for name in names:
         if assets.get(name):
             yield _asset(name, assets[name], 1)
-        for key, asset in assets.items():
-            for number, band in enumerate((asset or {}).get("bands") or (), start=1):
-                if name in (band.get("names") or ()):
-                    yield _asset(key, asset, number)
+    named = sorted(
+        (len(asset["bands"]), names.index(name), key, number)
+        for key, asset in assets.items()
+        for number, band in enumerate((asset or {}).get("bands") or (), start=1)
+        for name in band.get("names") or ()
+        if name in names
+    )
+    for *_, key, number in named:
+        yield _asset(key, assets[key], number)
 
 
 def _asset(key: str, asset: Json, number: int) -> Asset:

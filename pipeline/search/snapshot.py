@@ -116,7 +116,7 @@ def _meets(item: Json, query: Query) -> bool:
 def _keep_newest(found: dict[tuple[str, str, str], Json], key: tuple[str, str, str], item: Json) -> None:
     """Servers return an item twice when pages shift; of two versions the later `updated` stays."""
     known = found.get(key)
-    if known is None or str(known["properties"]["updated"]) < str(item["properties"]["updated"]):
+    if known is None or (known["properties"]["updated"] or "") < (item["properties"]["updated"] or ""):
         found[key] = item
 
 

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -22,7 +23,7 @@ from pipeline.types import Asset, Grid
 from tests.faults._worlds import GRID
 
 SIDE, BLOCK, TRIALS = 512, 256, 40
-_FORMATS = {
+_FORMATS: dict[str, dict[str, Any]] = {
     "GeoTIFF, uncompressed": {"driver": "GTiff", "compress": "none"},
     "GeoTIFF, LZW": {"driver": "GTiff", "compress": "lzw", "predictor": 2},
     "GeoTIFF, deflate": {"driver": "GTiff", "compress": "deflate", "predictor": 2},
@@ -49,7 +50,7 @@ def _rows(folder: Path) -> Iterator[str]:
     y, x = np.mgrid[:SIDE, :SIDE]
     pixels = (1000 + 3 * x + 5 * y + np.random.default_rng(0).integers(0, 40, (SIDE, SIDE))).astype(np.uint16)
     for name, options in _FORMATS.items():
-        profile = {"width": SIDE, "height": SIDE, "count": 1, "dtype": "uint16", "tiled": True}
+        profile: dict[str, Any] = {"width": SIDE, "height": SIDE, "count": 1, "dtype": "uint16", "tiled": True}
         profile |= {"blockxsize": BLOCK, "blockysize": BLOCK, "transform": GRID.transform, **options}
         with rasterio.open(folder / "whole", "w", **profile) as dataset:
             dataset.write(pixels, 1)

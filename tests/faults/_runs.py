@@ -138,9 +138,10 @@ class Case:
         """Start the command; order: `action`, `step` and `number` for `stopper/sitecustomize.py`."""
         self.runs += 1
         log = self.folder / f"log-{self.runs}.txt"
+        credentials = self.server.environment if self.server else {}
         environment = {
             **os.environ,
-            **(self.server.environment if self.server else {}),
+            **{name: value for name, value in credentials.items() if name != "AWS_ENDPOINT_URL"},  # the config has it
             "PYTHONPATH": f"{CHECKOUT / 'tests/faults/stopper'}{os.pathsep}{CHECKOUT}",
             "XDG_STATE_HOME": str(self.state),
             "TMPDIR": str(self.folder / "tmp"),

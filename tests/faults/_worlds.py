@@ -74,7 +74,7 @@ class World:
                 "datetime": f"{day}T10:00:00Z",
                 "updated": f"{day}T18:00:00Z",
                 "s2:processing_baseline": "02.14",
-                "proj:code": f"EPSG:{self.grid.crs.to_epsg()}",
+                "proj:code": f"EPSG:{self.grid.crs.to_epsg() if self.grid.crs else None}",
             },
             "assets": assets,
             "links": [],
@@ -85,11 +85,11 @@ class World:
     def pixels(self, number: int) -> NDArray[np.uint16]:
         """Red of the scene with that number: textured, nowhere 0, (y, x)."""
         y, x = np.mgrid[: self.grid.shape[0], : self.grid.shape[1]]
-        return (300 + (7 * x + 13 * y + 101 * number) % 1000).astype(np.uint16)
+        return np.asarray(300 + (7 * x + 13 * y + 101 * number) % 1000, np.uint16)
 
     def median(self, *numbers: int) -> NDArray[np.uint16]:
         """The composite of those scenes by plain NumPy: half to even, as the product promises."""
-        return np.rint(np.median([self.pixels(number) for number in numbers], axis=0)).astype(np.uint16)
+        return np.asarray(np.rint(np.median([self.pixels(number) for number in numbers], axis=0)), np.uint16)
 
     def save(self) -> Path:
         """Write the item list and return its path."""

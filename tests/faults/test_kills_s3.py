@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,8 +22,7 @@ pytestmark = pytest.mark.long
 def test_a_run_to_s3_killed_at_a_commit_step_resumes(
     faults_world: Path, tmp_path: Path, calm: Tree, s3_server: S3Server, s3_bucket: str, step: str, number: int
 ) -> None:
-    output = f"s3://{s3_bucket}/kill-{step.replace(':', '-')}-{os.getpid()}"
-    case = Case(tmp_path / "case", faults_world, s3_server, output)
+    case = Case(tmp_path / "case", faults_world, s3_server, f"s3://{s3_bucket}/kill-{step.replace(':', '-')}")
     order = {"action": "run", "step": step, "number": number}
     killed = case.start(str(case.config), order=order).wait()
     assert killed.code == -signal.SIGKILL, killed.text
@@ -32,3 +33,28 @@ def test_a_run_to_s3_killed_at_a_commit_step_resumes(
     assert finished.counts() == {"done": JOBS - committed, "skipped": committed, "failed": 0, "not started": 0}
     check_same(case, calm)
     assert s3_server.pending_uploads(s3_bucket) == []
+
+
+@pytest.mark.parametrize("where", ["folder", "s3"])
+def test_the_independent_check_finds_no_fault(
+    faults_world: Path, tmp_path: Path, shared_data: Path, s3_server: S3Server, s3_bucket: str, where: str
+) -> None:
+    """A checker that shares no code with the project, on what a killed and a second run made."""
+    case = Case(
+        tmp_path / "case",
+        faults_world,
+        s3_server if where == "s3" else None,
+        f"s3://{s3_bucket}/checked" if where == "s3" else "",
+    )
+    killed = case.start(str(case.config), order={"action": "run", "step": "item_put", "number": 4}).wait()
+    assert killed.code == -signal.SIGKILL, killed.text
+    assert case.run().code == 0
+    checked = subprocess.run(
+        [sys.executable, shared_data.parent / "tools" / "check_output.py", case.output],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, **s3_server.environment},
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
