@@ -53,8 +53,8 @@ def erode(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
 def clear_mask(classes: NDArray[np.uint8], mask: ClassMask) -> NDArray[np.bool_]:
     """True = keep. Masked classes are opened (specks below `open_px` go) and dilated; no-data and defects stay exact.
 
-    classes: (y, x) SCL codes at native resolution. Law: the mask of a window grown by `reach_px` equals the window of
-    the whole scene's mask. Source: ODC's gm-s2 recipe (opening, then dilation) on the classes of Sen2Cor's SCL.
+    No-data is always masked. classes: (y, x) SCL codes at native resolution. Law: the mask of a window grown by
+    `reach_px` equals the window of the whole scene's mask. Source: ODC's gm-s2 recipe (opening, then dilation) on the classes of Sen2Cor's SCL.
     """
     soft = [code for code in mask.classes if code not in {NODATA, DEFECTIVE}]
     lookup = np.zeros(256, np.bool_)
@@ -62,5 +62,6 @@ def clear_mask(classes: NDArray[np.uint8], mask: ClassMask) -> NDArray[np.bool_]
     cloud = lookup[classes]
     cloud = dilate(dilate(erode(cloud, mask.open_px), mask.open_px), mask.dilate_px)
     lookup[:] = False
-    lookup[[code for code in mask.classes if code in {NODATA, DEFECTIVE}]] = True
+    # Without data there is nothing to keep, whatever was asked: it must never win a pixel from a neighbouring scene.
+    lookup[[NODATA, *(code for code in mask.classes if code == DEFECTIVE)]] = True
     return ~(cloud | lookup[classes])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,6 +38,8 @@ class Work:
     lost: NDArray[np.bool_]
     """(y, x): an input that covers the pixel was lost."""
     lost_lock: Lock
+    accept: Callable[[Item, Asset], None]
+    """Raises AssetError for a band whose numbers mean something else than the product takes them for."""
 
     @property
     def geobox(self) -> GeoBox:
@@ -51,7 +53,9 @@ class Work:
 
 
 @contextmanager
-def start_work(job: Job, context: Context, bands: int, *, masked: bool) -> Iterator[Work]:
+def start_work(
+    job: Job, context: Context, bands: int, accept: Callable[[Item, Asset], None], *, masked: bool
+) -> Iterator[Work]:
     """Everything one job holds while it runs; `bands` counts the assets read per scene besides the mask."""
     height, width = job.tile.geobox.shape
     deep = (len(job.items) + 7) // 8 if masked else 1
@@ -65,6 +69,7 @@ def start_work(job: Job, context: Context, bands: int, *, masked: bool) -> Itera
             np.full((deep, height, width), 0 if masked else 255, np.uint8),
             np.zeros((height, width), np.bool_),
             Lock(),
+            accept,
         )
 
 
@@ -150,6 +155,7 @@ def _read_scene(work: Work, scene: int, band: str, shift: int, strip: tuple[slic
         return
 
     def carry(asset: Asset) -> bool:
+        work.accept(item, asset)
         found = read_window(asset, work.context.access, item.id, Target.rows_of(work.geobox, rows.start, rows.stop))
         if found is not None:
             check_integers(found, asset, item.id)

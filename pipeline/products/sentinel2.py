@@ -7,8 +7,8 @@ observations every band of a pixel rests on, `qa` where there were none or where
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import lru_cache, partial
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,17 +18,16 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from pipeline.config import ProductConfig, Section
-from pipeline.errors import AssetError
 from pipeline.ops.indices import INDEX_NODATA, STEPS, normalised_difference
 from pipeline.ops.mask import ClassMask
-from pipeline.ops.offset import OffsetDecision, check_offset, decide_offset
+from pipeline.ops.offset import OffsetDecision
 from pipeline.plan.jobs import ProductPlan
 from pipeline.products._base import Context, stated_rights
 from pipeline.products._lazy import lazy_median, open_observations
 from pipeline.products._optical import Work, composite, mask_scenes, start_work
+from pipeline.products._sentinel2_numbers import accept_numbers, scene_offset, scene_shift
 from pipeline.read.access import Access
-from pipeline.read.raster import attempt
-from pipeline.types import Asset, Band, DataFile, Item, Job, Made, Rights
+from pipeline.types import Band, DataFile, Job, Made, Rights
 from pipeline.write.cog import CogOptions, rights_tags, write_cog
 from pipeline.write.thumbnail import write_thumbnail
 
@@ -73,8 +72,8 @@ class MaskConfig(Section):
 
     classes: tuple[Annotated[int, Field(ge=0, le=11)], ...] = Field(
         default=(0, 1, 3, 8, 9, 10),
-        description="SCL classes to drop: 0 no data, 1 defective, 2 dark, 3 cloud shadow, 4 vegetation, 5 bare, 6 "
-        "water, 7 unclassified, 8 cloud medium, 9 cloud high, 10 thin cirrus, 11 snow.",
+        description="SCL classes to drop: 0 no data (always), 1 defective, 2 dark, 3 cloud shadow, 4 vegetation, "
+        "5 bare, 6 water, 7 unclassified, 8 cloud medium, 9 cloud high, 10 thin cirrus, 11 snow.",
     )
     open_px: int = Field(
         default=1, ge=0, le=20, description="Specks smaller than this radius are not clouds; 0 keeps them."
@@ -139,7 +138,7 @@ class Sentinel2:
     def make(self, job: Job, entry: ProductConfig, context: Context, workdir: Path) -> Made:
         config = _own(entry)
         bands = len(config.bands)
-        with start_work(job, context, bands, masked=config.mask is not None) as work:
+        with start_work(job, context, bands, accept_numbers, masked=config.mask is not None) as work:
             if config.mask is not None:
                 mask_scenes(work, _MASK, config.mask.as_class_mask(), 1 + bands)
             return _make_files(work, config, _offsets(work, config), workdir)
@@ -147,7 +146,7 @@ class Sentinel2:
     def open(self, job: Job, entry: ProductConfig, access: Access) -> xr.Dataset:
         config = _own(entry)
         mask = None if config.mask is None else (_MASK, config.mask.as_class_mask())
-        return open_observations(job, config.bands, mask, partial(_shift, config.bands, access), access)
+        return open_observations(job, config.bands, mask, partial(scene_shift, config.bands, access), access)
 
     def composite(self, observations: xr.Dataset) -> xr.Dataset:
         return observations.map(lazy_median, keep_attrs=True)
@@ -164,31 +163,7 @@ def _own(entry: ProductConfig) -> Sentinel2Config:
 
 def _offsets(work: Work, config: Sentinel2Config) -> list[OffsetDecision]:
     """The radiometric offset of every scene of the job."""
-    return list(work.pool.map(partial(_decide, config.bands, work.context.access), work.job.items))
-
-
-def _decide(bands: Sequence[str], access: Access, item: Item) -> OffsetDecision:
-    """One scene's offset: by its metadata, and where those may be wrong by the pixels of its first readable band."""
-    assets = [item.assets[band] for band in sorted(bands, key=lambda band: band != "red") if band in item.assets]
-    decision = decide_offset(item.id, item.properties, assets[0].offset if assets else None)
-    cause = "no band to check it on"
-    for asset in assets if decision.doubtful else ():
-        try:
-            return _ask_pixels(decision, asset, access, item.id)
-        except AssetError as error:
-            cause = f"not checked on pixels: {error.cause}"
-    return replace(decision, reason=f"{decision.reason}; {cause}") if decision.doubtful else decision
-
-
-def _shift(bands: Sequence[str], access: Access, item: Item) -> int:
-    return _decide(bands, access, item).shift
-
-
-@lru_cache(maxsize=4096)
-def _ask_pixels(decision: OffsetDecision, asset: Asset, access: Access, item: str) -> OffsetDecision:
-    """The decision after a look at the whole scene, coarse, so that all its tiles come to the same one."""
-    nodata, sample = attempt(asset, access, item, lambda raster: (raster.nodata, raster.read_coarse(512)))
-    return check_offset(decision, sample[sample != (nodata or 0)])
+    return list(work.pool.map(partial(scene_offset, config.bands, work.context.access), work.job.items))
 
 
 def _make_files(work: Work, config: Sentinel2Config, offsets: list[OffsetDecision], workdir: Path) -> Made:

@@ -82,9 +82,9 @@ def instant(text: object) -> datetime | None:
     """A time as UTC; a time without a zone is UTC already; None for what is no RFC 3339 time."""
     try:
         time = datetime.fromisoformat(str(text))
-    except ValueError:
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 def _asset(name: str, key: str, asset: Mapping[str, Any], properties: Mapping[str, Any], notes: list[str]) -> Json:

@@ -117,3 +117,16 @@ def test_pixels_are_pinned_to_the_product_version(world: SmallWorld) -> None:
             digest.update(key.encode())
             digest.update(np.ascontiguousarray(raster).tobytes())
     assert (VERSION, digest.hexdigest()[:16]) == (1, "3afd9e836b5fc6d7")
+
+
+def test_numbers_of_another_scale_are_refused_by_name(world: SmallWorld) -> None:
+    """A file in other units would give plausible, wrong reflectances."""
+    session = world.session()
+    job = whole_jobs(session)[0]
+    other = job.items[0]
+    changed = replace(other, assets={**other.assets, "red": replace(other.assets["red"], scale=1e-3)})
+    outcome = world.run(session, replace(job, items=(changed, *job.items[1:])))
+    assert outcome.status is Status.DONE
+    (loss,) = outcome.losses
+    assert (loss.item, loss.asset) == (other.id, "red")
+    assert loss.cause == "the catalogue declares scale 0.001; Sentinel-2 L2A has 0.0001"
