@@ -54,7 +54,8 @@ def clear_mask(classes: NDArray[np.uint8], mask: ClassMask) -> NDArray[np.bool_]
     """True = keep. Masked classes are opened (specks below `open_px` go) and dilated; no-data and defects stay exact.
 
     No-data is always masked. classes: (y, x) SCL codes at native resolution. Law: the mask of a window grown by
-    `reach_px` equals the window of the whole scene's mask. Source: ODC's gm-s2 recipe (opening, then dilation) on the classes of Sen2Cor's SCL.
+    `reach_px` equals the window of the whole scene's mask. Source: ODC's gm-s2 recipe (opening, then dilation) on the
+    classes of Sen2Cor's SCL.
     """
     soft = [code for code in mask.classes if code not in {NODATA, DEFECTIVE}]
     lookup = np.zeros(256, np.bool_)

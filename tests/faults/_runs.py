@@ -148,7 +148,9 @@ class Case:
             "PYTHONUNBUFFERED": "1",
         }
         if order:
-            environment["GROUNDSWELL_TEST_STEP"] = json.dumps({"book": str(self.folder / f"steps-{self.runs}"), **order})
+            environment["GROUNDSWELL_TEST_STEP"] = json.dumps(
+                {"book": str(self.folder / f"steps-{self.runs}"), **order}
+            )
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", module, *options],
@@ -229,4 +231,3 @@ def _alive_session(process: psutil.Process) -> int | None:
         return None if process.status() == psutil.STATUS_ZOMBIE else os.getsid(process.pid)
     except (ProcessLookupError, psutil.NoSuchProcess):
         return None
-

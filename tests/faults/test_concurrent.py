@@ -16,15 +16,15 @@ pytestmark = pytest.mark.long
 def run_both(case: Case, step: str) -> list[Finished]:
     """Two runs of one config; the first of each to come to `step` waits there for the other's."""
     other = replace(case, folder=case.folder.with_name("other"))
-    running = []
-    for one, name in ((case, "one"), (other, "other")):
-        order = {"action": "meet", "step": step, "number": 1, "book": str(case.folder / name)}
-        running.append(one.start(str(one.config), order=order))
+    runs = []
+    for number, started in enumerate((case, other)):
+        order = {"action": "meet", "step": step, "number": 1, "book": str(case.folder / f"run-{number}")}
+        runs.append(started.start(str(started.config), order=order))
     try:
-        ended = [one.wait() for one in running]
+        ended = [running.wait() for running in runs]
     finally:
-        for one in running:
-            one.end()
+        for running in runs:
+            running.end()
     assert len(list(case.folder.glob("*.met"))) == 2, "both runs were at this step at one time"
     return ended
 

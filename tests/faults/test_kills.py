@@ -49,8 +49,8 @@ def draw(count: int, seed: int) -> list[Point]:
     steps = source.sample(STEPS, len(STEPS)) + source.choices(STEPS, k=max(0, count - len(STEPS)))
     points = []
     for place, step in enumerate(steps[:count]):
-        # Two jobs run at once: a third first put comes after some file is there. The last item is put before it is done.
-        first, last = (3 if step == STEPS[0] else 1), (JOBS - 1 if step == STEPS[-1] else JOBS)
+        # Two jobs run at once: some file is there when a third begins, and an item lacks until all but two are done.
+        first, last = (3 if step == STEPS[0] else 1), (JOBS - 2 if step == STEPS[-1] else JOBS)
         points.append(Point(step, source.randint(first, last), FORGET[place % len(FORGET)]))
     return points
 
@@ -66,6 +66,7 @@ def forget(case: Case, what: str) -> None:
 def resume(case: Case, calm: Tree, what: str) -> None:
     """What a killed run left is sound; the next makes only the rest, and all is as if nothing had happened."""
     committed = check_items(case.tree())
+    assert committed < JOBS
     forget(case, what)
     finished = case.run()
     assert finished.code == 0, finished.text

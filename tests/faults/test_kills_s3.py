@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -16,14 +17,21 @@ from tests.servers.weed import S3Server
 pytestmark = pytest.mark.long
 
 
-@pytest.mark.parametrize(
-    ("step", "number"), [("data_put:red", 3), ("data_put_done:count", 5), ("item_put", 2), ("item_put_done", 7)]
-)
+@pytest.fixture
+def bucket_case(
+    faults_world: Path, tmp_path: Path, s3_server: S3Server, s3_bucket: str, request: pytest.FixtureRequest
+) -> Case:
+    """A config whose output is an empty prefix of one's own."""
+    prefix = hashlib.sha256(request.node.name.encode()).hexdigest()[:12]
+    return Case(tmp_path / "case", faults_world, s3_server, f"s3://{s3_bucket}/{prefix}")
+
+
+@pytest.mark.parametrize("point", ["data_put:red#3", "data_put_done:count#5", "item_put#2", "item_put_done#6"])
 def test_a_run_to_s3_killed_at_a_commit_step_resumes(
-    faults_world: Path, tmp_path: Path, calm: Tree, s3_server: S3Server, s3_bucket: str, step: str, number: int
+    bucket_case: Case, calm: Tree, s3_server: S3Server, s3_bucket: str, point: str
 ) -> None:
-    case = Case(tmp_path / "case", faults_world, s3_server, f"s3://{s3_bucket}/kill-{step.replace(':', '-')}")
-    order = {"action": "run", "step": step, "number": number}
+    case, (step, number) = bucket_case, point.split("#")
+    order = {"action": "run", "step": step, "number": int(number)}
     killed = case.start(str(case.config), order=order).wait()
     assert killed.code == -signal.SIGKILL, killed.text
     committed = check_items(case.tree())
@@ -35,17 +43,12 @@ def test_a_run_to_s3_killed_at_a_commit_step_resumes(
     assert s3_server.pending_uploads(s3_bucket) == []
 
 
-@pytest.mark.parametrize("where", ["folder", "s3"])
+@pytest.mark.parametrize("where", ["case", "bucket_case"])
 def test_the_independent_check_finds_no_fault(
-    faults_world: Path, tmp_path: Path, shared_data: Path, s3_server: S3Server, s3_bucket: str, where: str
+    request: pytest.FixtureRequest, shared_data: Path, s3_server: S3Server, where: str
 ) -> None:
     """A checker that shares no code with the project, on what a killed and a second run made."""
-    case = Case(
-        tmp_path / "case",
-        faults_world,
-        s3_server if where == "s3" else None,
-        f"s3://{s3_bucket}/checked" if where == "s3" else "",
-    )
+    case: Case = request.getfixturevalue(where)
     killed = case.start(str(case.config), order={"action": "run", "step": "item_put", "number": 4}).wait()
     assert killed.code == -signal.SIGKILL, killed.text
     assert case.run().code == 0
