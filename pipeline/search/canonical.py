@@ -164,7 +164,8 @@ def _is_crs(text: str) -> bool:
 
 
 def _geometry(name: str, raw: Mapping[str, Any], notes: list[str]) -> Json:
-    geometry, bbox = raw.get("geometry"), raw.get("bbox")
+    geometry: Json = raw.get("geometry")
+    bbox = raw.get("bbox")
     if _is_footprint(geometry):
         return {"type": geometry["type"], "coordinates": geometry["coordinates"]}
     if isinstance(bbox, list) and len(bbox) in {4, 6}:
@@ -181,7 +182,8 @@ def _geometry(name: str, raw: Mapping[str, Any], notes: list[str]) -> Json:
 def _is_footprint(geometry: Json) -> bool:
     """Whether shapely can make degrees of it; a footprint is positions, so no collection of geometries."""
     try:
-        shape = to_geometry(geometry)
+        with np.errstate(invalid="ignore"):  # coordinates that are no numbers are judged below
+            shape = to_geometry(geometry)
     except (ShapelyError, AttributeError, LookupError, OverflowError, TypeError, ValueError):
         return False
     return "coordinates" in geometry and not shape.is_empty and bool((np.abs(get_coordinates(shape)) <= 360).all())

@@ -96,6 +96,7 @@ def read_static(location: str) -> tuple[list[Json], list[str]]:
 
 def _items_of(where: str, content: Json) -> Iterator[Json]:
     """The items a document itself holds, hrefs made absolute against its own address."""
+    features: Json
     if isinstance(content, list):
         features = content
     elif not isinstance(content, dict):

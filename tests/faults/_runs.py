@@ -1,4 +1,4 @@
-"""Runs of the real command on real local clusters, ended by tests; and what they leave, read without the project's code."""
+"""Runs of the real command on local clusters, ended by tests; and what they leave, read without the project's code."""
 
 from __future__ import annotations
 

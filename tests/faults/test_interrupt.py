@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: what is in flight is finished and committed, nothing is left running, the next run does the rest."""
+"""Ctrl-C and SIGTERM: what is in flight is committed, nothing is left running, the next run does the rest."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def held(case: Case) -> Running:
     ],
 )
 def test_an_interrupted_run_drains_and_resumes(
-    case: Case, calm: Tree, number: signal.Signals, group: bool, code: int
+    case: Case, calm: Tree, number: signal.Signals, *, group: bool, code: int
 ) -> None:
     """A terminal sends Ctrl-C to workers too, a service manager SIGTERM: neither loses a job in flight."""
     running = case.start(str(case.config), order={"action": "hold", "step": "never", "number": 0})

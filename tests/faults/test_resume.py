@@ -104,10 +104,8 @@ def test_a_reprocessed_scene_remakes_exactly_its_tiles(own: Case, capsys: pytest
     scene["properties"]["updated"] = "2024-09-01T00:00:00Z"
     path.write_text(json.dumps(scene))
     for job, key in ((job_of(key), key) for key in before):
-        changes = [
-            f'  inputs.sentinel-2-l2a/{SCENE}.{band}.version: "2024-09-01T00:00:00+00:00", was "2024-07-08T18:30:00+00:00"'
-            for band in ("red", "scl")
-        ]
+        now, then = "2024-09-01T00:00:00+00:00", "2024-07-08T18:30:00+00:00"
+        changes = [f'  inputs.sentinel-2-l2a/{SCENE}.{band}.version: "{now}", was "{then}"' for band in ("red", "scl")]
         assert explained(own, capsys, job, *WIDE) == (
             [f"{job}: will be made again; changed since {key}:", *changes]
             if job in touched

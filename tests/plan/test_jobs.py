@@ -13,12 +13,12 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Transformer
-from tests.plan.makers import EPSG, JULY, JUNE, NORTH, make_item, make_product, make_tile
 
 from pipeline.errors import PlanRefusedError
 from pipeline.plan.fingerprint import fingerprint
 from pipeline.plan.jobs import Targets, by_region, job_document, plan_jobs
 from pipeline.types import Asset, Grid, Item, Plan
+from tests.plan.makers import EPSG, JULY, JUNE, NORTH, make_item, make_product, make_tile
 
 TILES = tuple(make_tile(column) for column in range(4))
 PRODUCT = make_product()
@@ -50,9 +50,7 @@ def overlap_px(item: Item, column: int) -> float:
 @settings(deadline=None)
 def test_a_tile_has_exactly_the_scenes_whose_declared_grid_overlaps_it(ends: list[tuple[int, int]]) -> None:
     """Scenes from pixel `first` of the row, `size` pixels wide: a shared edge is no overlap, one pixel is."""
-    items = [
-        make_item(number, (first / 256, (first + size) / 256)) for number, (first, size) in enumerate(ends)
-    ]
+    items = [make_item(number, (first / 256, (first + size) / 256)) for number, (first, size) in enumerate(ends)]
     found = chosen(plan(items))
     for column, tile in enumerate(TILES):
         expected = {item.id for item in items if overlap_px(item, column) > 0.5}
@@ -68,7 +66,9 @@ def test_without_declared_grids_the_footprint_decides_with_a_small_margin(first:
     found = chosen(plan([item]))
     to_lonlat = Transformer.from_crs(EPSG, 4326, always_xy=True)
     for column, tile in enumerate(TILES):
-        box = shapely.segmentize(shapely.box(500_000 + column * 2560, NORTH - 2560, 500_000 + (column + 1) * 2560, NORTH), 50)
+        box = shapely.segmentize(
+            shapely.box(500_000 + column * 2560, NORTH - 2560, 500_000 + (column + 1) * 2560, NORTH), 50
+        )
         outline = shapely.transform(box, lambda xy: np.column_stack(to_lonlat.transform(*xy.T)))
         if outline.intersects(footprint):
             assert tile.id in found
@@ -171,7 +171,9 @@ def test_tiles_without_a_scene_are_counted_in_a_note() -> None:
     assert plan([]).jobs == () and plan([]).notes == ("4 of 4 tile-periods have no scene in the catalogue",)
 
 
-@pytest.mark.parametrize("epsg", [*range(32601, 32661, 6), *range(32701, 32761, 6), 3031, 3413, 3857, 4326, 3577, 27700, 2154])
+@pytest.mark.parametrize(
+    "epsg", [*range(32601, 32661, 6), *range(32701, 32761, 6), 3031, 3413, 3857, 4326, 3577, 27700, 2154]
+)
 def test_a_grid_declared_in_any_crs_costs_at_most_its_own_item(epsg: int) -> None:
     """Also where the tile lies beyond what the CRS can express."""
     item = make_item(1)
@@ -203,7 +205,10 @@ def test_each_product_is_planned_with_its_own_source_and_region() -> None:
     items = [make_item(1), make_item(2, source="other")]
     budgets = {"us-west-2": 8 * GIB, "eu-central-1": 8 * GIB}
     found = plan_jobs(products, Targets(TILES[:1], (JUNE,)), items, {}, budgets)
-    grouped = {region: [(job.product, [item.id for item in job.items]) for job in jobs] for region, jobs in by_region(found.jobs)}
+    grouped = {
+        region: [(job.product, [item.id for item in job.items]) for job in jobs]
+        for region, jobs in by_region(found.jobs)
+    }
     assert grouped == {"eu-central-1": [("second", ["scene-2"])], "us-west-2": [("median", ["scene-1"])]}
     assert list(grouped) == sorted(grouped)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -18,7 +19,7 @@ def test_periods_partition_the_run(ends: list[datetime], share: float, every: st
     start, end = ends[0], ends[1] + timedelta(seconds=1)
     periods = plan_periods(start, end, every)
     assert (periods[0].start, periods[-1].end) == (start, end)
-    assert all(one.end == following.start for one, following in zip(periods, periods[1:], strict=False))
+    assert all(one.end == following.start for one, following in itertools.pairwise(periods))
     instant = start + share * (end - start - timedelta(microseconds=1))
     assert sum(instant in period for period in periods) == 1
     assert not any(outside in period for period in periods for outside in (end, start - timedelta(microseconds=1)))

@@ -11,13 +11,18 @@ import pytest
 import shapely
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.search.makers import raw_item, raw_with
 
 from pipeline.search.canonical import canonical
 from pipeline.search.normalise import solar_time, to_item
 from pipeline.types import Asset, Item
+from tests.search.makers import raw_item, raw_with
 
-ALIASES = {"red": ("B04", "B04_10m"), "green": ("B03", "B03_10m"), "blue": ("B02", "B02_10m"), "scl": ("SCL", "SCL_20m")}
+ALIASES = {
+    "red": ("B04", "B04_10m"),
+    "green": ("B03", "B03_10m"),
+    "blue": ("B02", "B02_10m"),
+    "scl": ("SCL", "SCL_20m"),
+}
 
 
 def item_of(raw: dict[str, Any], source: str = "s") -> Item:
@@ -40,7 +45,9 @@ def load(path: Path, number: int | None = None) -> Item:
         ("stac/stactools/s2_S2A_T60CWS_20240109T203651_L2A.json", None, "red", "scl"),
     ],
 )
-def test_bands_of_real_catalogues_are_found(shared_data: Path, path: str, number: int | None, red: str, scl: str) -> None:
+def test_bands_of_real_catalogues_are_found(
+    shared_data: Path, path: str, number: int | None, red: str, scl: str
+) -> None:
     """By the asset's key or by the band's name in its file, never the preview or the true-colour image."""
     item = load(shared_data / "raster" / path, number)
     assert (item.assets["red"].key, item.assets["scl"].key) == (red, scl)
@@ -48,7 +55,7 @@ def test_bands_of_real_catalogues_are_found(shared_data: Path, path: str, number
 
 
 def test_bands_inside_one_file_have_their_numbers(shared_data: Path) -> None:
-    """openEO writes one file a date, and names its bands in eo:bands."""
+    """OpenEO writes one file a date, and names its bands in eo:bands."""
     item = load(shared_data / "raster/s2/openeo_10m_3dates/openEO_2023-06-01Z.tif.json")
     assert {band: (asset.key, asset.band) for band, asset in item.assets.items()} == {
         "red": ("openEO_2023-06-01Z.tif", 1),
@@ -154,7 +161,7 @@ def test_solar_time_is_fifteen_degrees_an_hour(time: datetime, lon: float) -> No
 
 
 def test_real_items_at_the_antimeridian_have_their_local_day(shared_data: Path) -> None:
-    """Three Sentinel-2 items whose polygon wrongly spans the globe, and one that is cut in two: local noon, not midnight."""
+    """Sentinel-2 items whose polygon wrongly spans the globe: about noon, not about midnight."""
     for path in sorted((shared_data / "raster/stac/odd").glob("antimeridian_*.json")):
         item = load(path)
         hour = solar_time(item.time, item.geometry).hour

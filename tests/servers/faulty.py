@@ -1,4 +1,4 @@
-"""A file server on loopback, with ranges, that answers chosen requests wrongly: what a bad day looks like to a reader."""
+"""A file server on loopback, with ranges, that answers chosen requests wrongly: a reader's bad day, on demand."""
 
 from __future__ import annotations
 
@@ -137,5 +137,5 @@ class _Handler(BaseHTTPRequestHandler):
         if cut_bytes is not None:
             self.close_connection = True
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - name of the base class
+    def log_message(self, format: str, *args: object) -> None:
         """Stay silent; tests read the state."""

@@ -33,16 +33,16 @@ class AtStep(logging.Handler):
             steps = book.read().splitlines()
             if step != self.step or steps.count(step) != self.number:
                 return
-            if self.action != "hold" and self.action != "meet":
+            if self.action not in {"hold", "meet"}:
                 _kill(self.action)
         _wait(self.action, self.book)
 
 
 def _kill(action: str) -> None:
-    """SIGKILL to the whole run, as when a machine loses power; to its client, this worker's parent; or to this worker."""
+    """SIGKILL to the whole run at once, as when a machine loses power; or to this worker alone."""
     if action == "run":
         os.killpg(0, signal.SIGKILL)
-    os.kill(os.getppid() if action == "client" else os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _wait(action: str, book: Path) -> None:
