@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 
 SHIFT = -1000
 """BOA_ADD_OFFSET of every band since baseline 04.00 (SentiWiki, "S2 Products")."""
-_FLAG = "earthsearch:boa_offset_applied"
+_FLAGS = ("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied")
+"""Earth Search's word for it, in its catalogues v1 and v0."""
+_BASELINES = (
+    "s2:processing_baseline",
+    "processing:version",
+    "sentinel2:processing_baseline",
+    "sentinel:processing_baseline",
+)
 _DARK_DN = 800
 _DARK_SHARE = 0.01
 _MIN_SAMPLE = 500
@@ -35,7 +42,7 @@ class OffsetDecision:
 
 def processing_baseline(item_id: str, properties: Mapping[str, Any]) -> float | None:
     """The baseline as a number (5.1 for "05.10"), from the properties or the product's name; None when unknown."""
-    for key in ("s2:processing_baseline", "processing:version", "sentinel2:processing_baseline"):
+    for key in _BASELINES:
         found = re.search(r"(\d{1,2}\.\d{1,2})", str(properties.get(key, "")))
         if found:
             return float(found.group(1))
@@ -51,7 +58,8 @@ def decide_offset(item_id: str, properties: Mapping[str, Any], declared_offset: 
 
     declared_offset: the band's `raster:bands` offset in reflectance (-0.1 means -1000), None when not declared.
     """
-    baseline, flag = processing_baseline(item_id, properties), properties.get(_FLAG)
+    baseline = processing_baseline(item_id, properties)
+    flag = next((properties[key] for key in _FLAGS if key in properties), None)
     declares_shift = declared_offset is not None and declared_offset < 0
     if isinstance(flag, bool):
         if flag:

@@ -14,18 +14,20 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from pyproj import CRS
+from pyproj import CRS, Transformer
 from pyproj.exceptions import ProjError
 from shapely import get_coordinates
 from shapely.errors import ShapelyError
 from shapely.geometry import shape as to_geometry
 
 from pipeline.errors import CatalogError
-from pipeline.types import Json
+from pipeline.types import Affine6, Json
 
 FACTS = "groundswell:facts"
 """Property that holds, as JSON text, the catalogue's own properties that products decide by."""
 _MAX_SIDE = 1_000_000
+_APART_DEG = 0.5
+"""Between a declared grid and a footprint, which are often simplified, before they contradict each other."""
 _PREFIXES = ("s2:", "sentinel:", "sentinel2:", "earthsearch:", "processing:", "sat:", "sar:", "landsat:", "view:")
 _PLAIN = ("platform", "constellation", "eo:cloud_cover", "gsd", "license", "attribution")
 
@@ -53,12 +55,13 @@ def _canonical(name: str, raw: Mapping[str, Any], source: str) -> tuple[Json, li
         found = properties.get("datetime")
         raise CatalogError(f"item {name}: no usable time: datetime is {found!r}; expected RFC 3339")
     notes: list[str] = []
-    assets = {
-        key: _asset(name, key, asset, properties, notes)
-        for key, asset in (raw.get("assets") or {}).items()
-        if isinstance(asset, dict) and asset.get("href")
-    }
     geometry = _geometry(name, raw, notes)
+    bbox = _bbox(geometry)
+    assets = {}
+    for key, asset in (raw.get("assets") or {}).items():
+        if isinstance(asset, dict) and asset.get("href"):
+            assets[key], problem = _asset(asset, properties, bbox)
+            notes += [f"item {name}, asset {key}: {problem}"] if problem else []
     updated = instant(properties.get("updated") or raw.get("updated"))
     return {
         "type": "Feature",
@@ -66,7 +69,7 @@ def _canonical(name: str, raw: Mapping[str, Any], source: str) -> tuple[Json, li
         "id": name,
         "collection": str(raw.get("collection") or ""),
         "geometry": geometry,
-        "bbox": _bbox(geometry),
+        "bbox": bbox,
         "properties": {
             "datetime": time.isoformat(),
             "updated": updated.isoformat() if updated else None,
@@ -87,13 +90,15 @@ def instant(text: object) -> datetime | None:
         return None
 
 
-def _asset(name: str, key: str, asset: Mapping[str, Any], properties: Mapping[str, Any], notes: list[str]) -> Json:
+def _asset(asset: Mapping[str, Any], properties: Mapping[str, Any], bbox: Sequence[float]) -> tuple[Json, str | None]:
+    """The canonical asset, and what was wrong with its declared grid."""
     own = {field: value for field, value in asset.items() if value is not None}
     grid: Json = {}
+    problem = None
     try:
-        grid = _declared_grid({**properties, **own})
+        grid = _declared_grid({**properties, **own}, bbox)
     except ValueError as error:
-        notes.append(f"item {name}, asset {key}: declared grid ignored: {error}; the file's own header is used")
+        problem = f"declared grid ignored: {error}; the file's own header is used"
     size, checksum = own.get("file:size"), own.get("file:checksum")
     return {
         "href": str(own["href"]),
@@ -104,7 +109,7 @@ def _asset(name: str, key: str, asset: Mapping[str, Any], properties: Mapping[st
         "proj:code": grid.get("code"),
         "proj:shape": grid.get("shape"),
         "proj:transform": grid.get("transform"),
-    }
+    }, problem
 
 
 def _bands(asset: Mapping[str, Any]) -> Json:
@@ -130,10 +135,10 @@ def _bands(asset: Mapping[str, Any]) -> Json:
     return bands
 
 
-def _declared_grid(fields: Mapping[str, Any]) -> Json:
+def _declared_grid(fields: Mapping[str, Any], bbox: Sequence[float]) -> Json:
     """code, shape and transform that projection fields declare; empty when they say too little.
 
-    Raises ValueError when what they say is absurd.
+    Raises ValueError when what they say is absurd, or lies elsewhere than the item's own footprint.
     """
     code, epsg = fields.get("proj:code"), fields.get("proj:epsg")
     crs = str(code).upper() if code else f"EPSG:{epsg}" if epsg else fields.get("proj:wkt2")
@@ -150,17 +155,34 @@ def _declared_grid(fields: Mapping[str, Any]) -> Json:
     if not all(map(math.isfinite, numbers)) or a * e - b * d == 0:
         raise ValueError(f"proj:transform {numbers} cannot be inverted")
     if not _is_crs(str(crs)):
-        raise ValueError(f"PROJ does not know the CRS {str(crs)[:60]!r}")
+        raise ValueError(f"PROJ knows no map projection {str(crs)[:60]!r}")
+    west, south, east, north = _lonlat_bounds(str(crs), (sides[0], sides[1]), (a, b, c, d, e, f))
+    if max(west - bbox[2], bbox[0] - east, south - bbox[3], bbox[1] - north) > _APART_DEG:
+        raise ValueError(f"{crs} with proj:transform {numbers} is far from the item's footprint")
     return {"code": str(crs), "shape": sides, "transform": [a, b, c, d, e, f]}
 
 
 @lru_cache(maxsize=256)
 def _is_crs(text: str) -> bool:
     try:
-        CRS.from_user_input(text)
+        crs = CRS.from_user_input(text)
     except ProjError:
         return False
-    return True
+    return crs.is_projected or crs.is_geographic
+
+
+@lru_cache(maxsize=4096)
+def _lonlat_bounds(crs: str, shape: tuple[int, int], transform: Affine6) -> tuple[float, float, float, float]:
+    """West, south, east, north of a grid by a few of its points; an inside-out box where it leaves the projection."""
+    a, b, c, d, e, f = transform
+    cols, rows = np.meshgrid(np.linspace(0, shape[1], 5), np.linspace(0, shape[0], 5))
+    with np.errstate(over="ignore", invalid="ignore"):
+        x, y = a * cols + b * rows + c, d * cols + e * rows + f
+    lon, lat = Transformer.from_crs(crs, 4326, always_xy=True).transform(x, y)
+    inside = np.isfinite(lon) & np.isfinite(lat)
+    if not inside.any():
+        return math.inf, math.inf, -math.inf, -math.inf
+    return float(lon[inside].min()), float(lat[inside].min()), float(lon[inside].max()), float(lat[inside].max())
 
 
 def _geometry(name: str, raw: Mapping[str, Any], notes: list[str]) -> Json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from pystac_client.warnings import PystacClientWarning
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
+from pipeline.config import mask_credentials
 from pipeline.errors import CatalogError
 from pipeline.types import Json
 
@@ -27,6 +29,7 @@ RETRY = Retry(total=5, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503,
 _TIMEOUT_S = (10, 60)
 _THREADS = 16
 _MAX_DEPTH = 16
+_URL_USER = re.compile(r"^(\w+://)[^/@]*@")
 _API_FAULTS = (
     *(APIError, ClientTypeError, PystacClientWarning, requests.RequestException, NotImplementedError),
     *(AttributeError, LookupError, TypeError, ValueError),
@@ -51,9 +54,8 @@ def search_api(url: str, collection: str, query: Query) -> list[Json]:
         found = client.search(collections=[collection], bbox=query.bbox, datetime=span, limit=250)
         return list(found.items_as_dicts())
     except _API_FAULTS as error:
-        raise CatalogError(
-            f"{url}, collection {collection}: the search failed: {type(error).__name__}: {error}"
-        ) from error
+        words = f"{url}, collection {collection}: the search failed: {type(error).__name__}: {error}"
+        raise CatalogError(mask_credentials(words)) from error
 
 
 def read_static(location: str) -> tuple[list[Json], list[str]]:
@@ -84,7 +86,7 @@ def read_static(location: str) -> tuple[list[Json], list[str]]:
             seen.update(links)
             depth += 1
             if depth > _MAX_DEPTH:
-                raise CatalogError(f"{location}: catalogues nested deeper than {_MAX_DEPTH}")
+                raise CatalogError(f"{mask_credentials(location)}: catalogues nested deeper than {_MAX_DEPTH}")
             level = []
             for link, result in zip(links, pool.map(lambda one: _try_json(session, one), links), strict=True):
                 if isinstance(result, CatalogError):
@@ -100,7 +102,7 @@ def _items_of(where: str, content: Json) -> Iterator[Json]:
     if isinstance(content, list):
         features = content
     elif not isinstance(content, dict):
-        raise CatalogError(f"{where}: expected STAC, found {type(content).__name__}")
+        raise CatalogError(f"{mask_credentials(where)}: expected STAC, found {type(content).__name__}")
     elif content.get("type") == "FeatureCollection":
         features = content.get("features")
     elif content.get("type") == "Feature":
@@ -108,15 +110,19 @@ def _items_of(where: str, content: Json) -> Iterator[Json]:
     elif content.get("type") in {"Catalog", "Collection"} or "links" in content:
         return
     else:
-        raise CatalogError(f"{where}: expected a STAC catalogue, collection or items, found keys {sorted(content)[:6]}")
+        raise CatalogError(
+            f"{mask_credentials(where)}: expected a STAC catalogue, collection or items, "
+            f"found keys {sorted(content)[:6]}"
+        )
     for feature in _list(features):
         if not isinstance(feature, dict) or feature.get("type") != "Feature":
-            raise CatalogError(f"{where}: expected a list of STAC items, found {str(feature)[:60]!r}")
+            raise CatalogError(f"{mask_credentials(where)}: expected a list of STAC items, found {str(feature)[:60]!r}")
         yield _absolute(feature, where, alone=feature is content)
 
 
 def _absolute(item: Json, where: str, *, alone: bool) -> Json:
     """A copy of an item whose asset hrefs are absolute; an item file of its own also learns its own address."""
+    where = _URL_USER.sub(r"\1", where)  # what opens a catalogue is not handed on to the files it names
     assets = item.get("assets")
     assets = {
         key: {**asset, "href": _join(where, str(asset["href"]))}
@@ -124,7 +130,9 @@ def _absolute(item: Json, where: str, *, alone: bool) -> Json:
         if isinstance(asset, dict) and asset.get("href")
     }
     links = [link for link in _list(item.get("links")) if isinstance(link, dict)]
-    own = next((link.get("href") for link in links if link.get("rel") == "self"), where if alone else None)
+    own = next(
+        (link.get("href") for link in links if link.get("rel") == "self"), where.partition("?")[0] if alone else None
+    )
     links = [link for link in links if link.get("rel") != "self"]
     if own is not None:
         links.append({"rel": "self", "href": _join(where, str(own)), "type": "application/geo+json"})
@@ -145,7 +153,7 @@ def _list(value: Json) -> list[Json]:
 def _join(base: str, href: str) -> str:
     """An href made absolute against the address of the document it stands in."""
     if "://" in href:
-        return href.removeprefix("file://")
+        return href if "://" in base else href.removeprefix("file://")
     if base.startswith("s3://"):
         return "s3://" + urljoin("http://" + base[5:], href).removeprefix("http://")
     if "://" in base:
@@ -163,6 +171,7 @@ def _try_json(session: requests.Session, location: str) -> Json | CatalogError:
 
 
 def _read_json(session: requests.Session, location: str) -> Any:
+    shown = mask_credentials(location)
     try:
         if location.startswith(("http://", "https://")):
             answer = session.get(location, timeout=_TIMEOUT_S)
@@ -174,8 +183,8 @@ def _read_json(session: requests.Session, location: str) -> Any:
             return json.loads(s3fs.S3FileSystem().cat_file(location))
         return json.loads(Path(location).read_bytes())
     except requests.HTTPError as error:
-        raise CatalogError(f"{location}: HTTP {error.response.status_code}") from None
+        raise CatalogError(f"{shown}: HTTP {error.response.status_code}") from None
     except requests.exceptions.JSONDecodeError as error:
-        raise CatalogError(f"{location}: not JSON: {error}") from None
+        raise CatalogError(f"{shown}: not JSON: {error}") from None
     except (OSError, ValueError) as error:
-        raise CatalogError(f"{location}: cannot be read: {type(error).__name__}: {error}") from None
+        raise CatalogError(f"{shown}: cannot be read: {type(error).__name__}: {mask_credentials(str(error))}") from None

@@ -44,6 +44,11 @@ ABSURD_GRIDS = {
     "transform without numbers": declare(transform=[float("nan")] * 6),
     "transform too small to invert": declare(transform=[1e-300, 0, 600_320, 0, -1e-300, 5_000_960]),
     "transform cut short": declare(transform=[10, 0]),
+    "transform beyond numbers": declare(transform=[1e308, 0, 1e308, 0, -1e308, 1e308]),
+    "transform beyond the Earth": declare(transform=[10, 0, 9e9, 0, -10, 9e9]),
+    "zone of another ocean": declare(code="EPSG:32601"),
+    "code of heights alone": declare(code="EPSG:5773"),
+    "code of geocentric coordinates": declare(code="EPSG:4978"),
 }
 
 

@@ -44,7 +44,8 @@ def secret_world(folder: Path, address: str) -> tuple[Path, dict[str, str]]:
     world.add("2024-06-20", {"red": "gone.tif"})
     world.add("2024-07-01")
     config = world.config(sources={"s2": {"items": "${CATALOGUE}"}})
-    return config, {"CATALOGUE": f"{address}items.json?code={CANARY}&sig={CANARY}", **SECRETS}
+    signed = f"{address.replace('//', f'//user:{CANARY}@')}items.json?code={CANARY}&sig={CANARY}"
+    return config, {"CATALOGUE": signed, **SECRETS}
 
 
 def test_secrets_leak_nowhere_from_a_run_with_a_lost_asset_and_a_crashed_job(tmp_path: Path) -> None:
@@ -82,6 +83,19 @@ def test_an_output_that_cannot_be_reached_is_named_without_its_credentials(tmp_p
     assert done.returncode == EXIT_PREFLIGHT, done.stdout + done.stderr[-3000:]
     assert "error: output: " in done.stderr and "bucket" in done.stderr
     assert list(leaks([f"key{CANARY}"], {"stdout": done.stdout, "stderr": done.stderr}, [])) == []
+
+
+def test_a_catalogue_that_cannot_be_read_is_named_without_its_credentials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with run_token_server(tmp_path) as server:
+        config, environment = secret_world(tmp_path, server.address)
+        monkeypatch.setenv("CATALOGUE", environment["CATALOGUE"])
+        (tmp_path / "items.json").unlink()
+        assert main([str(config)]) == EXIT_PREFLIGHT
+    said = capsys.readouterr()
+    assert "items.json" in said.err and "HTTP 404" in said.err
+    assert f"user:{CANARY}" not in said.err + said.out and f"sig={CANARY}" not in said.err + said.out
 
 
 def test_a_python_tag_in_the_config_ends_with_2_and_runs_nothing(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -91,11 +91,15 @@ def test_retries_cover_what_passes_and_post_too() -> None:
     assert catalog.RETRY.is_retry("POST", 503) and not catalog.RETRY.is_retry("POST", 404)
 
 
+def refused(server: FaultyServer) -> AbstractContextManager[object]:
+    """A CatalogError that names the API, the collection and what happened."""
+    return pytest.raises(CatalogError, match=rf"{server.address}/v1, collection {COLLECTION}: the search failed: \w+")
+
+
 @pytest.mark.usefixtures("impatient")
 def test_a_server_that_stays_busy_is_named(recorded: Callable[[str], dict[str, Any]]) -> None:
-    with earth_search(recorded, always(Answer(503))) as server:
-        with pytest.raises(CatalogError, match=rf"{server.address}/v1, collection {COLLECTION}: the search failed"):
-            search_api(f"{server.address}/v1", COLLECTION, JULY_31)
+    with earth_search(recorded, always(Answer(503))) as server, refused(server):
+        search_api(f"{server.address}/v1", COLLECTION, JULY_31)
 
 
 @pytest.mark.parametrize(
@@ -110,9 +114,8 @@ def test_a_server_that_stays_busy_is_named(recorded: Callable[[str], dict[str, A
     ],
 )
 def test_a_landing_page_that_is_no_stac_api_is_refused_with_its_address(body: bytes) -> None:
-    with run_faulty({"/v1": body}) as server:
-        with pytest.raises(CatalogError, match=rf"{server.address}/v1, collection s2: the search failed: \w+"):
-            search_api(f"{server.address}/v1", "s2", JULY_31)
+    with run_faulty({"/v1": body}) as server, refused(server):
+        search_api(f"{server.address}/v1", COLLECTION, JULY_31)
 
 
 @pytest.mark.parametrize("body", [b"<html>Sign in</html>", b"[]", b"5", b'{"features": 5}'])
@@ -122,16 +125,13 @@ def test_a_page_that_is_no_item_collection_is_refused_with_its_address(
     def spoil(request: Request, _earlier: int) -> Answer | None:
         return Answer(body=body) if request.path == "/v1/search" else None
 
-    with earth_search(recorded, spoil) as server, pytest.raises(
-        CatalogError, match=rf"{server.address}/v1, collection {COLLECTION}: the search failed: \w+"
-    ):
+    with earth_search(recorded, spoil) as server, refused(server):
         search_api(f"{server.address}/v1", COLLECTION, JULY_31)
 
 
 def test_a_404_is_refused_with_its_address() -> None:
-    with run_faulty({}) as server:
-        with pytest.raises(CatalogError, match=rf"{server.address}/v1, collection s2: the search failed"):
-            search_api(f"{server.address}/v1", "s2", JULY_31)
+    with run_faulty({}) as server, refused(server):
+        search_api(f"{server.address}/v1", COLLECTION, JULY_31)
 
 
 def test_a_search_keeps_only_what_was_asked_for(recorded: Callable[[str], dict[str, Any]]) -> None:

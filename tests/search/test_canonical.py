@@ -25,7 +25,7 @@ REFUSED = {
     "pctasks_S1A_IW_GRDH_1SDH_20191215T034818_20191215T034847_030353_0378EA_rtc.json",
     "pctasks_S1A_IW_GRDH_1SDV_20191215T003835_20191215T003904_030352_0378DC_rtc.json",
 }
-UTM33 = {"proj:shape": [480, 360], "proj:transform": [10, 0, 500_000, 0, -10, 5_000_000, 0, 0, 1]}
+UTM33 = {"proj:shape": [480, 360], "proj:transform": [10, 0, 300_000, 0, -10, 5_000_000, 0, 0, 1]}
 
 
 def grid_of(item: Raw) -> tuple[Any, Any, Any]:
@@ -90,7 +90,7 @@ def test_what_a_real_item_declares_is_what_its_item_holds(shared_data: Path) -> 
 def test_a_grid_is_found_wherever_it_is_declared(declared: Raw) -> None:
     """Code or EPSG number, on the item or on the asset; the asset's own fields win."""
     item, notes = canonical(declared, "s")
-    assert grid_of(item) == ("EPSG:32633", [480, 360], [10, 0, 500_000, 0, -10, 5_000_000])
+    assert grid_of(item) == ("EPSG:32633", [480, 360], [10, 0, 300_000, 0, -10, 5_000_000])
     assert notes == []
 
 

@@ -22,7 +22,7 @@ from pipeline.types import Asset, Grid
 from tests.search.makers import Raw, raw_item, raw_with, real_items
 
 JUNE = Query((11.0, 44.0, 14.0, 47.0), datetime(2024, 6, 1, tzinfo=UTC), datetime(2024, 7, 1, tzinfo=UTC))
-GRID = Grid("EPSG:32633", (10.0, 0.0, 500_000.0, 0.0, -10.0, 5_000_000.0), (100, 200))
+GRID = Grid("EPSG:32633", (10.0, 0.0, 300_000.0, 0.0, -10.0, 5_000_000.0), (100, 200))
 ALIASES = {"red": ("B04", "SR_B4", "B4"), "vv": ("iw-vv",), "scl": ("SCL",), "elevation": ("data",), "blue": ("B02",)}
 
 
@@ -121,7 +121,7 @@ def test_a_missing_grid_comes_from_the_header_and_only_then(tmp_path: Path) -> N
         asked.append((source, asset.href))
         return GRID
 
-    known = raw_with({}, {"proj:epsg": 32633, "proj:shape": [5, 5], "proj:transform": [10, 0, 0, 0, -10, 0]})
+    known = raw_with({}, {"proj:epsg": 32633, "proj:shape": [5, 5], "proj:transform": [10, 0, 300_000, 0, -10, 5_000_000]})
     bare = raw_item(
         id="bare",
         assets={
@@ -153,7 +153,7 @@ def test_a_header_that_cannot_be_read_is_a_note_and_left_to_the_job(tmp_path: Pa
 
 
 def test_an_absurd_grid_is_replaced_by_the_headers(found: Callable[..., Snapshot]) -> None:
-    absurd = raw_with({}, {"proj:epsg": 32633, "proj:shape": [0, 10**9], "proj:transform": [10, 0, 0, 0, -10, 0]})
+    absurd = raw_with({}, {"proj:epsg": 32633, "proj:shape": [0, 10**9], "proj:transform": [10, 0, 300_000, 0, -10, 5_000_000]})
     snapshot = found(absurd)
     assert "declared grid ignored" in snapshot.notes[0]
     (item,) = select_items(snapshot, {"s2": {"red": ()}})

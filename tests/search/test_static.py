@@ -168,9 +168,9 @@ def test_a_catalogue_over_http_gives_absolute_addresses() -> None:
 
 
 def test_html_over_http_is_refused_with_its_address() -> None:
-    with run_faulty({"/catalog.json": b"<html>Sign in</html>"}) as server:
-        with pytest.raises(CatalogError, match=r"catalog\.json: not JSON"):
-            read_static(f"{server.address}/catalog.json")
+    refused = pytest.raises(CatalogError, match=r"catalog\.json: not JSON")
+    with run_faulty({"/catalog.json": b"<html>Sign in</html>"}) as server, refused:
+        read_static(f"{server.address}/catalog.json")
 
 
 @pytest.mark.usefixtures("impatient")

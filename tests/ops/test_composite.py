@@ -1,0 +1,98 @@
+"""Laws of the median: what NumPy gives on the valid numbers, for any number of dates and whatever is missing."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from pipeline.ops.composite import comparators, median
+
+
+def plain_median(stack: NDArray[np.uint16]) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+    values = np.where(stack == 0, np.nan, stack.astype(np.float64))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        middle = np.rint(np.nanmedian(values, axis=0))
+    return np.nan_to_num(middle, nan=0).astype(np.uint16), (stack != 0).sum(axis=0).astype(np.uint16)
+
+
+def run(stack: NDArray[np.uint16]) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+    """Into arrays that hold rubbish: every pixel must be written."""
+    out, count = (np.full(stack.shape[1:], 7777, np.uint16) for _ in range(2))
+    median(stack, out, count)
+    return out, count
+
+
+@given(
+    st.integers(1, 70), st.integers(1, 4), st.integers(1, 9), st.floats(0, 1), st.integers(0, 2**32 - 1), st.booleans()
+)
+@settings(max_examples=150, deadline=None)
+def test_the_median_is_numpys(dates: int, height: int, width: int, missing: float, seed: int, few: bool) -> None:
+    """Any share missing, also everything; with many equal numbers and with numbers over the whole range."""
+    random = np.random.default_rng(seed)
+    stack = random.integers(1, 5 if few else 65535, (dates, height, width)).astype(np.uint16)
+    stack[random.uniform(size=stack.shape) < missing] = 0
+    for found, expected in zip(run(stack), plain_median(stack), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("dates", range(1, 71))
+def test_every_number_of_dates(dates: int) -> None:
+    """All of them valid, the values a shuffled row: the network sorts whatever its length."""
+    random = np.random.default_rng(dates)
+    stack = random.permuted(np.tile(np.arange(1, dates + 1, dtype=np.uint16)[:, None], (1, 40)), axis=0)[:, None, :]
+    for found, expected in zip(run(np.ascontiguousarray(stack)), plain_median(stack), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_pixels_without_an_observation_are_nodata() -> None:
+    stack = np.zeros((5, 3, 4), np.uint16)
+    stack[2, 1, 1] = 9
+    out, count = run(stack)
+    assert out[1, 1] == 9 and count[1, 1] == 1
+    assert out.sum() == 9 and count.sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([1, 2], 2), ([2, 3], 2), ([3, 4], 4), ([65533, 65534], 65534), ([65534, 65534], 65534), ([1, 65534], 32768)],
+)
+def test_the_middle_of_two_is_rounded_half_to_even_without_overflow(values: list[int], expected: int) -> None:
+    stack = np.array(values, np.uint16)[:, None, None]
+    assert run(stack)[0][0, 0] == expected
+
+
+@pytest.mark.parametrize("width", [511, 512, 513, 1024, 1025])
+def test_rows_longer_than_one_lane(width: int) -> None:
+    random = np.random.default_rng(width)
+    stack = random.integers(0, 100, (6, 2, width)).astype(np.uint16)
+    for found, expected in zip(run(stack), plain_median(stack), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_a_part_of_a_larger_array_is_reduced_in_place() -> None:
+    """The production path hands over slices."""
+    random = np.random.default_rng(1)
+    stack = random.integers(0, 100, (6, 20, 30)).astype(np.uint16)
+    out, count = np.zeros((20, 30), np.uint16), np.zeros((20, 30), np.uint16)
+    median(stack[:, 5:12], out[5:12], count[5:12])
+    expected = plain_median(stack)
+    np.testing.assert_array_equal(out[5:12], expected[0][5:12])
+    np.testing.assert_array_equal(count[5:12], expected[1][5:12])
+    assert not out[:5].any() and not out[12:].any()
+
+
+@pytest.mark.parametrize("count", range(1, 12))
+def test_the_network_sorts_every_row_of_zeros_and_ones(count: int) -> None:
+    """Knuth's zero-one principle: a network that sorts these sorts everything."""
+    rows = (np.arange(2**count)[:, None] >> np.arange(count)) & 1
+    for low, high in comparators(count):
+        assert 0 <= low < high < count
+        pair = rows[:, [low, high]]
+        rows[:, low], rows[:, high] = pair.min(axis=1), pair.max(axis=1)
+    assert (np.diff(rows, axis=1) >= 0).all()
