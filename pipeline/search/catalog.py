@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -160,7 +161,7 @@ def _join(base: str, href: str) -> str:
         return urljoin(base, href)
     if href.startswith("/"):
         return href
-    return str((Path(base).parent / href).resolve())
+    return os.path.normpath(Path(base).parent / href)
 
 
 def _try_json(session: requests.Session, location: str) -> Json | CatalogError:

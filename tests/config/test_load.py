@@ -91,24 +91,32 @@ run: {}
     unset = "found ${NOWHERE}, but the environment variable NOWHERE is not set; set it, or write ${NOWHERE:-default}"
     assert faults(tmp_path, text, "run.retires=1") == [
         'run.yaml:1: name: found "a b"; allowed: up to 64 letters, digits, - and _, the first a letter or a digit',
-        "run.yaml:1: output: missing; required: a folder, or s3://bucket/prefix (Where it is written; a relative "
-        "folder counts from the current directory)",
+        (
+            "run.yaml:1: output: missing; required: a folder, or s3://bucket/prefix (Where it is written; a relative "
+            "folder counts from the current directory)"
+        ),
         f"run.yaml:2: area.bbox.3: {unset}",
         "run.yaml:4: grid.tile_pxx: unknown key (did you mean tile_px?); allowed: kind, tile_px, resolution_m",
         f"run.yaml:5: grid.tile_px: {unset}",
-        "run.yaml:6: period.end: missing; required: a date such as 2024-06-01, or a time such as 2024-06-01T12:00:00Z "
-        "(Last moment, excluded)",
+        (
+            "run.yaml:6: period.end: missing; required: a date such as 2024-06-01, or a time such as 2024-06-01T12:00:00Z "
+            "(Last moment, excluded)"
+        ),
         'run.yaml:8: period.every: found "week"; allowed: one of month, span',
         "run.yaml:10: sources.s2: found stac without collection; required: the name of a collection of that STAC API",
-        "run.yaml:12: sources.s2.regoin: unknown key (did you mean region?); allowed: stac, items, collection, region, "
-        "sign, storage",
+        (
+            "run.yaml:12: sources.s2.regoin: unknown key (did you mean region?); allowed: stac, items, collection, region, "
+            "sign, storage"
+        ),
         "run.yaml:13: sources.spare: found a source that no product uses; allowed: only sources in use",
         'run.yaml:16: products.0.source: found "s22" (did you mean s2?); allowed: a source, of s2, spare',
         'run.yaml:17: products.0.bands.1: found "blue"; allowed: one of red, nir',
         'run.yaml:18: products.1.name: found "BANDS", but products.0 has that name too; allowed: a `name:` of its own',
         "run.yaml:19: products.2.product: missing; required: one of bands, heights",
-        'run.yaml:21: clusters.mars.workers: found "two"; allowed: a whole number, at least 1, or a list of 2: a whole '
-        "number, at least 1",
+        (
+            'run.yaml:21: clusters.mars.workers: found "two"; allowed: a whole number, at least 1, or a list of 2: a whole '
+            "number, at least 1"
+        ),
         "run.yaml:21: clusters.mars: found a region of no source; allowed: default",
         "run.yaml:23: run: found this key twice, first at run.yaml:22; allowed: once",
         "--set run.retires: run.retires: unknown key (did you mean retries?); allowed: retries, missing_assets",

@@ -36,14 +36,14 @@ AT_THE_KEY = [
     ("grid.tile_size", "512", "unknown key (did you mean tile_px?); allowed: kind, tile_px, resolution_m"),
     ("grid.resolution_m", "0", "found 0; allowed: a number, more than 0"),
     ("period.every", "mnth", 'found "mnth" (did you mean month?); allowed: one of month, span'),
-    ("period.end", "2024-06-01", 'found "2024-06-01"; allowed: a date or time later than period.start, for the end is '
-     "excluded"),
+    ("period.end", "2024-06-01", ('found "2024-06-01"; allowed: a date or time later than period.start, for the end is '
+     "excluded")),
     ("sources", "null", "found nothing; allowed: a mapping, at least 1 of them"),
     ("sources", "{}", "found a mapping; allowed: a mapping, at least 1 of them"),
     ("sources.s2.sign", "earthdata", 'found "earthdata"; allowed: one of none, planetary-computer, requester-pays'),
     ("sources.s2.items", "ftp://x/y", f'found "ftp://x/y"; {ITEMS}'),
-    ("products", "[]", f"found a list of 0; allowed: a list, each {HEIGHTS}, bands, mask, key, label, or {HEIGHTS}, at "
-     "least 1 of them"),
+    ("products", "[]", (f"found a list of 0; allowed: a list, each {HEIGHTS}, bands, mask, key, label, or {HEIGHTS}, at "
+     "least 1 of them")),
     ("products.0", "3", f"found 3; allowed: {HEIGHTS}, bands, mask, key, label, or {HEIGHTS}"),
     ("products.0.product", "band", 'found "band" (did you mean bands?); allowed: one of bands, heights'),
     ("products.0.product", "[x]", 'found ["x"]; allowed: one of bands, heights'),
@@ -71,13 +71,13 @@ AT_THE_KEY = [
 AROUND_THE_KEY = [
     ("sources.s2.stac", "null", "run.yaml:6: sources.s2: found neither stac nor items; allowed: exactly one of them"),
     ("sources.s2.items", "x", "run.yaml:6: sources.s2: found both stac and items; allowed: exactly one of them"),
-    ("sources.s2.collection", "null", "run.yaml:6: sources.s2: found stac without collection; required: the name of a "
-     "collection of that STAC API"),
+    ("sources.s2.collection", "null", ("run.yaml:6: sources.s2: found stac without collection; required: the name of a "
+     "collection of that STAC API")),
     ("products.0.bands", "[red, red]", "run.yaml:8: products.0: allowed: each band once"),
-    ("products.0.mask.classes", "[-1]", "--set products.0.mask.classes: products.0.mask.classes.0: found -1; allowed: "
-     "a whole number, at least 0"),
-    ("clusters.mars.threads", "1", "--set clusters.mars.threads: clusters.mars: found a region of no source; allowed: "
-     "default"),
+    ("products.0.mask.classes", "[-1]", ("--set products.0.mask.classes: products.0.mask.classes.0: found -1; allowed: "
+     "a whole number, at least 0")),
+    ("clusters.mars.threads", "1", ("--set clusters.mars.threads: clusters.mars: found a region of no source; allowed: "
+     "default")),
 ]  # fmt: skip
 
 

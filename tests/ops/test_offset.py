@@ -99,7 +99,7 @@ def test_pixels_overturn_only_a_shift_that_dark_numbers_disprove(
     share: float,
     shift: int,
     doubtful: bool,
-    size: int,  # noqa: FBT001 (drawn)
+    size: int,
 ) -> None:
     before = OffsetDecision(shift, "why", doubtful=doubtful)
     numbers = sample(share, size)
@@ -124,7 +124,7 @@ def test_a_look_at_the_pixels_is_told(
     share: float,
     shift: int,
     doubtful: bool,
-    said: str,  # noqa: FBT001 (a column)
+    said: str,
 ) -> None:
     """Bright land without the offset looks like bright land with it: then the doubt stays."""
     found = check_offset(decision, sample(share))

@@ -19,13 +19,13 @@ import pystac
 import pytest
 import rasterio
 import stackstac
-from tests.schemas.validate import stac_errors
-from tests.servers.weed import S3Server
-from tests.worlds import SmallWorld, small_world
 
 from pipeline.demo import build_world
 from pipeline.types import Status
 from pipeline.write.store import Store
+from tests.schemas.validate import stac_errors
+from tests.servers.weed import S3Server
+from tests.worlds import SmallWorld, small_world
 
 
 @dataclass(frozen=True)

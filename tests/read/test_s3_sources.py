@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from affine import Affine
 from odc.geo.geobox import GeoBox
-from tests.servers.weed import S3Server
 
 from pipeline.demo import build_world
 from pipeline.errors import PermanentAssetError
 from pipeline.read.access import Access
 from pipeline.read.layer import Target, read_layer
 from pipeline.types import Asset
+from tests.servers.weed import S3Server
 
 pytestmark = pytest.mark.long
 TARGET = Target.rows_of(GeoBox((256, 256), Affine(10, 0, 735_280, 0, -10, 4_975_360), "EPSG:32632"))

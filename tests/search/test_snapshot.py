@@ -121,7 +121,9 @@ def test_a_missing_grid_comes_from_the_header_and_only_then(tmp_path: Path) -> N
         asked.append((source, asset.href))
         return GRID
 
-    known = raw_with({}, {"proj:epsg": 32633, "proj:shape": [5, 5], "proj:transform": [10, 0, 300_000, 0, -10, 5_000_000]})
+    known = raw_with(
+        {}, {"proj:epsg": 32633, "proj:shape": [5, 5], "proj:transform": [10, 0, 300_000, 0, -10, 5_000_000]}
+    )
     bare = raw_item(
         id="bare",
         assets={
@@ -153,7 +155,9 @@ def test_a_header_that_cannot_be_read_is_a_note_and_left_to_the_job(tmp_path: Pa
 
 
 def test_an_absurd_grid_is_replaced_by_the_headers(found: Callable[..., Snapshot]) -> None:
-    absurd = raw_with({}, {"proj:epsg": 32633, "proj:shape": [0, 10**9], "proj:transform": [10, 0, 300_000, 0, -10, 5_000_000]})
+    absurd = raw_with(
+        {}, {"proj:epsg": 32633, "proj:shape": [0, 10**9], "proj:transform": [10, 0, 300_000, 0, -10, 5_000_000]}
+    )
     snapshot = found(absurd)
     assert "declared grid ignored" in snapshot.notes[0]
     (item,) = select_items(snapshot, {"s2": {"red": ()}})
