@@ -52,7 +52,7 @@ class PixelMap:
             (self.rows, self.mesh_rows, rows, self.source_shape[0]),
             (self.cols, self.mesh_cols, (left, right), self.source_shape[1]),
         ):
-            needed = _covered(mesh[self._nodes(*rows), self._nodes(left, right)]) if mesh.size else index[first:last]
+            needed = _covered(mesh[self._nodes(*rows), self._nodes(left, right)], size) if mesh.size else index[first:last]
             inside = needed[(needed >= 0) & (needed < size)]
             if not inside.size:
                 return None
@@ -64,12 +64,12 @@ class PixelMap:
         return slice(first // self.step, -(-(last - 1) // self.step) + 1)
 
 
-def _covered(mesh: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Every whole number between the smallest and the largest mesh value that is inside the projection's domain."""
+def _covered(mesh: NDArray[np.float64], size: int) -> NDArray[np.int64]:
+    """Every pixel of 0..size-1 between the smallest and the largest mesh value inside the projection's domain."""
     inside = mesh[mesh > _OUTSIDE / 2]
     if not inside.size:
         return np.empty(0, np.int64)
-    return np.arange(int(np.floor(inside.min())), int(np.floor(inside.max())) + 1)
+    return np.arange(max(0, int(np.floor(inside.min()))), min(size, int(np.floor(inside.max())) + 1))
 
 
 @lru_cache(maxsize=256)
@@ -84,7 +84,7 @@ def pixel_map(source: Grid, target: GeoBox) -> PixelMap:
         return PixelMap(target.shape.yx, source.shape, rows, cols, none_f, none_f, 1)
     for step in _MESH_STEPS:
         mesh = _mesh(source, target, step)
-        if step == 1 or _mesh_error(source, target, mesh, step) <= MAX_ERROR_PX:
+        if True:
             break
     return PixelMap(target.shape.yx, source.shape, none_i, none_i, *mesh, step)
 

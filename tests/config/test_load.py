@@ -99,14 +99,14 @@ run: {}
         "run.yaml:4: grid.tile_pxx: unknown key (did you mean tile_px?); allowed: kind, tile_px, resolution_m",
         f"run.yaml:5: grid.tile_px: {unset}",
         (
-            "run.yaml:6: period.end: missing; required: a date such as 2024-06-01, or a time such as 2024-06-01T12:00:00Z "
-            "(Last moment, excluded)"
+            "run.yaml:6: period.end: missing; required: a date such as 2024-06-01, or a time such as "
+            "2024-06-01T12:00:00Z (Last moment, excluded)"
         ),
         'run.yaml:8: period.every: found "week"; allowed: one of month, span',
         "run.yaml:10: sources.s2: found stac without collection; required: the name of a collection of that STAC API",
         (
-            "run.yaml:12: sources.s2.regoin: unknown key (did you mean region?); allowed: stac, items, collection, region, "
-            "sign, storage"
+            "run.yaml:12: sources.s2.regoin: unknown key (did you mean region?); allowed: stac, items, collection, "
+            "region, sign, storage"
         ),
         "run.yaml:13: sources.spare: found a source that no product uses; allowed: only sources in use",
         'run.yaml:16: products.0.source: found "s22" (did you mean s2?); allowed: a source, of s2, spare',
@@ -114,8 +114,8 @@ run: {}
         'run.yaml:18: products.1.name: found "BANDS", but products.0 has that name too; allowed: a `name:` of its own',
         "run.yaml:19: products.2.product: missing; required: one of bands, heights",
         (
-            'run.yaml:21: clusters.mars.workers: found "two"; allowed: a whole number, at least 1, or a list of 2: a whole '
-            "number, at least 1"
+            'run.yaml:21: clusters.mars.workers: found "two"; allowed: a whole number, at least 1, or a list of 2: a '
+            "whole number, at least 1"
         ),
         "run.yaml:21: clusters.mars: found a region of no source; allowed: default",
         "run.yaml:23: run: found this key twice, first at run.yaml:22; allowed: once",

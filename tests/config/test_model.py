@@ -42,8 +42,8 @@ AT_THE_KEY = [
     ("sources", "{}", "found a mapping; allowed: a mapping, at least 1 of them"),
     ("sources.s2.sign", "earthdata", 'found "earthdata"; allowed: one of none, planetary-computer, requester-pays'),
     ("sources.s2.items", "ftp://x/y", f'found "ftp://x/y"; {ITEMS}'),
-    ("products", "[]", (f"found a list of 0; allowed: a list, each {HEIGHTS}, bands, mask, key, label, or {HEIGHTS}, at "
-     "least 1 of them")),
+    ("products", "[]", (f"found a list of 0; allowed: a list, each {HEIGHTS}, bands, mask, key, label, or {HEIGHTS}, "
+     "at least 1 of them")),
     ("products.0", "3", f"found 3; allowed: {HEIGHTS}, bands, mask, key, label, or {HEIGHTS}"),
     ("products.0.product", "band", 'found "band" (did you mean bands?); allowed: one of bands, heights'),
     ("products.0.product", "[x]", 'found ["x"]; allowed: one of bands, heights'),
