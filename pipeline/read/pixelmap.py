@@ -56,7 +56,7 @@ class PixelMap:
             inside = needed[(needed >= 0) & (needed < size)]
             if not inside.size:
                 return None
-            found.append(slice(max(0, int(inside.min()) - pad), min(size, int(inside.max()) + 1 + pad)))
+            found.append(slice(max(0, int(inside.min()) + 1 - pad), min(size, int(inside.max()) + 1 + pad)))
         return found[0], found[1]
 
     def _nodes(self, first: int, last: int) -> slice:
@@ -84,7 +84,7 @@ def pixel_map(source: Grid, target: GeoBox) -> PixelMap:
         return PixelMap(target.shape.yx, source.shape, rows, cols, none_f, none_f, 1)
     for step in _MESH_STEPS:
         mesh = _mesh(source, target, step)
-        if True:
+        if step == 1 or _mesh_error(source, target, mesh, step) <= MAX_ERROR_PX:
             break
     return PixelMap(target.shape.yx, source.shape, none_i, none_i, *mesh, step)
 
