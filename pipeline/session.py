@@ -35,7 +35,7 @@ from pipeline.read.access import Access
 from pipeline.report.text import render_plan, render_summary
 from pipeline.search.snapshot import write_snapshot
 from pipeline.types import Job, Outcome, Plan, Status
-from pipeline.write.catalog import write_catalog
+from pipeline.write.catalog import catalog_is_current, write_catalog
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,9 @@ class Session:
         if not interrupt.code:
             counts = {status.value: sum(outcome.status is status for outcome in outcomes) for status in Status}
             finish_run(store, run_id, {"run": run_id, "outcomes": counts, "skipped": len(self.plan.skipped)})
-            write_catalog(store, self.config.name, _by_product(current_items(store)))
+            current = _by_product(current_items(store))
+            if counts[Status.DONE] or not catalog_is_current(store, current):
+                write_catalog(store, self.config.name, current)
         return Result(run_id, tuple(outcomes), interrupt.code)
 
     def _parameters(self, job: Job) -> tuple[ProductConfig, Access]:

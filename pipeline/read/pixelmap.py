@@ -52,11 +52,13 @@ class PixelMap:
             (self.rows, self.mesh_rows, rows, self.source_shape[0]),
             (self.cols, self.mesh_cols, (left, right), self.source_shape[1]),
         ):
-            needed = _covered(mesh[self._nodes(*rows), self._nodes(left, right)], size) if mesh.size else index[first:last]
+            needed = (
+                _covered(mesh[self._nodes(*rows), self._nodes(left, right)], size) if mesh.size else index[first:last]
+            )
             inside = needed[(needed >= 0) & (needed < size)]
             if not inside.size:
                 return None
-            found.append(slice(max(0, int(inside.min()) + 1 - pad), min(size, int(inside.max()) + 1 + pad)))
+            found.append(slice(max(0, int(inside.min()) - pad), min(size, int(inside.max()) + 1 + pad)))
         return found[0], found[1]
 
     def _nodes(self, first: int, last: int) -> slice:

@@ -6,10 +6,11 @@ it, so a reader who starts at `catalog.json` finds what it links to.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import posixpath
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -32,11 +33,13 @@ BATCH_ITEMS = 2000
 
 TABLE_KEY = "items.parquet"
 ROOT_KEY = "catalog.json"
+ITEMS_DIGEST = "groundswell:items"
+"""Field of the root page: digest of the item keys that the pages were written for."""
 JSON_TYPE = "application/json"
 Document = dict[str, Any]
 
 
-def write_catalog(store: Store, name: str, current: Mapping[str, Iterable[str]]) -> int:
+def write_catalog(store: Store, name: str, current: Mapping[str, Collection[str]]) -> int:
     """Write `catalog.json`, the collection pages and `items.parquet` for the given items; returns how many there were.
 
     `current`: item keys by product, all under `items/<product>/`. Reads each item once. Hrefs are relative everywhere;
@@ -61,10 +64,23 @@ def write_catalog(store: Store, name: str, current: Mapping[str, Iterable[str]])
     pages = {key: page for collected in full for key, page in render_pages(collected).items()}
     for key, page in pages.items():
         store.put_bytes(json_bytes(page), key)
-    store.put_bytes(json_bytes(_root(name, [collected.product for collected in full])), ROOT_KEY)
+    digest = _digest(key for keys in current.values() for key in keys)
+    store.put_bytes(json_bytes(_root(name, [collected.product for collected in full], digest)), ROOT_KEY)
     for key in [key for key, _ in store.list_objects("collections/") if key not in pages]:
         store.delete(key)
     return sum(len(collected.links) for collected in full)
+
+
+def catalog_is_current(store: Store, current: Mapping[str, Collection[str]]) -> bool:
+    """True when the pages were last written for exactly these items, so that a run that made nothing reads none."""
+    if not store.exists(ROOT_KEY):
+        return False
+    known: object = json.loads(store.get_bytes(ROOT_KEY)).get(ITEMS_DIGEST)
+    return known == _digest(key for keys in current.values() for key in keys)
+
+
+def _digest(keys: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest()
 
 
 @dataclass
@@ -155,7 +171,7 @@ def _collection(collected: Collected, links: list[Document]) -> Document:
     }
 
 
-def _root(name: str, products: list[str]) -> Document:
+def _root(name: str, products: list[str], digest: str) -> Document:
     children = [
         {"rel": "child", "href": f"./collections/{product}/collection.json", "type": JSON_TYPE, "title": product}
         for product in products
@@ -166,6 +182,7 @@ def _root(name: str, products: list[str]) -> Document:
         "id": name,
         "description": f"What the run {name} and the runs before it on this output have made, product by product.",
         "links": [{"rel": "root", "href": f"./{ROOT_KEY}", "type": JSON_TYPE}, *children],
+        ITEMS_DIGEST: digest,
     }
 
 

@@ -118,7 +118,7 @@ class Case:
         if self.server:
             text += f"storage: {{endpoint: {self.server.endpoint}}}\n"
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "tmp").mkdir()
+        self.scratch.mkdir()
         self.config.write_text(text)
 
     @property
@@ -128,6 +128,11 @@ class Case:
     @property
     def state(self) -> Path:
         return self.folder / "state"
+
+    @property
+    def scratch(self) -> Path:
+        """Where runs keep unfinished work."""
+        return self.folder / "tmp"
 
     def steps(self) -> list[str]:
         """The commit steps so far of the last run, which was started with an order."""
@@ -144,7 +149,7 @@ class Case:
             **{name: value for name, value in credentials.items() if name != "AWS_ENDPOINT_URL"},  # the config has it
             "PYTHONPATH": f"{CHECKOUT / 'tests/faults/stopper'}{os.pathsep}{CHECKOUT}",
             "XDG_STATE_HOME": str(self.state),
-            "TMPDIR": str(self.folder / "tmp"),
+            "TMPDIR": str(self.scratch),
             "PYTHONUNBUFFERED": "1",
         }
         if order:

@@ -65,6 +65,7 @@ def test_a_second_run_skips_every_job_and_says_so(case: Case, calm: Tree, capsys
     assert "cluster" not in text, "nothing to do, so nothing was started"
     assert outside_runs(case.tree()) == outside_runs(before), "nothing was written but the run's own record"
     check_same(case, calm)
+    assert list(case.scratch.glob("groundswell-*")) == []
     job = job_of(next(iter(items(before))))
     assert explained(case, capsys, job) == [f"{job}: committed, nothing to do"]
 

@@ -52,7 +52,10 @@ def check(source: Grid, target: GeoBox, bound_px: float) -> None:
         assert (np.abs(index[given_one] + 0.5 - place[given_one]) <= 0.5 + bound_px).all()
     height, width = source.shape
     inside = (
-        (exact_rows >= bound_px) & (exact_rows < height - bound_px) & (exact_cols >= bound_px) & (exact_cols < width - bound_px)
+        (exact_rows >= bound_px)
+        & (exact_rows < height - bound_px)
+        & (exact_cols >= bound_px)
+        & (exact_cols < width - bound_px)
     )
     assert (given_one | ~inside).all(), "a pixel inside the source was given none"
 
@@ -68,7 +71,7 @@ UTM = Grid("EPSG:32633", (10, 0, 500_000, 0, -10, 5_100_000), (120, 90))
     st.booleans(),
 )
 def test_grids_of_one_crs_map_exactly(
-    shape: tuple[int, int], source_m: int, target_m: int, shift_m: tuple[int, int], south_up: bool  # noqa: FBT001 (drawn)
+    shape: tuple[int, int], source_m: int, target_m: int, shift_m: tuple[int, int], south_up: bool
 ) -> None:
     """In whole half-metres, where a floor is a floor; an edge belongs to the pixel that it begins."""
     sign = 1 if south_up else -1
@@ -83,10 +86,21 @@ def test_grids_of_one_crs_map_exactly(
 
 def test_the_same_grid_maps_every_pixel_to_itself() -> None:
     """Also where its numbers are no short decimals: a landsat-like decimated grid, and one in degrees."""
-    for crs, pixel, west, north in (("EPSG:32620", 600.0791556728232, 143685.0, -204285.0), ("EPSG:4326", 1 / 3600, 6.0, 1.0)):
+    for crs, pixel, west, north in (
+        ("EPSG:32620", 600.0791556728232, 143685.0, -204285.0),
+        ("EPSG:4326", 1 / 3600, 6.0, 1.0),
+    ):
         source = Grid(crs, (pixel, 0, west, 0, -pixel, north), (300, 200))
         rows, cols = places(pixel_map(source, GeoBox((300, 200), Affine(*source.transform), crs)), source)
         np.testing.assert_array_equal([rows, cols], np.indices((300, 200)))
+
+
+@pytest.mark.parametrize("pixel", [0.1, 1 / 3600, 600.0791556728232])
+def test_rounding_noise_moves_no_edge(pixel: float) -> None:
+    """A target twice as coarse has its centres on the source's edges: each begins the pixel after it."""
+    source = Grid("EPSG:4326", (pixel, 0, 6.0, 0, -pixel, 1.0), (400, 400))
+    pixels = pixel_map(source, GeoBox((200, 200), Affine(2 * pixel, 0, 6.0, 0, -2 * pixel, 1.0), "EPSG:4326"))
+    assert pixels.rows.tolist() == pixels.cols.tolist() == list(range(1, 400, 2))
 
 
 @st.composite
@@ -134,7 +148,9 @@ def test_conformal_projections_stay_within_the_bound(  # noqa: PLR0913 (the colu
 ) -> None:
     west, north = Transformer.from_crs(4326, target_crs, always_xy=True).transform(lon, lat)
     half = side_px * target_m / 2
-    target = GeoBox((side_px, side_px), Affine(target_m, 0, west - half, 0, -target_m, north + half), f"EPSG:{target_crs}")
+    target = GeoBox(
+        (side_px, side_px), Affine(target_m, 0, west - half, 0, -target_m, north + half), f"EPSG:{target_crs}"
+    )
     x, y = Transformer.from_crs(4326, source_crs, always_xy=True).transform(lon, lat)
     pixel = source_m / 111_000 if source_crs == 4326 else source_m
     source = Grid(f"EPSG:{source_crs}", (pixel, 0, x - 700 * pixel, 0, -pixel, y + 700 * pixel), (1400, 1400))
@@ -183,11 +199,15 @@ def test_a_source_of_absurdly_small_pixels_costs_no_memory() -> None:
 
 
 @pytest.mark.parametrize("transform", [(0, 0, 1, 0, 0, 1), (1, 1, 0, 1, 1, 0), (math.nan, 0, 0, 0, -1, 0)])
-def test_a_transform_that_cannot_be_inverted_is_refused(transform: tuple[float, float, float, float, float, float]) -> None:
+def test_a_transform_that_cannot_be_inverted_is_refused(
+    transform: tuple[float, float, float, float, float, float],
+) -> None:
     with pytest.raises(ValueError, match="cannot be inverted"):
         pixel_map(Grid("EPSG:32632", transform, (10, 10)), GeoBox((5, 5), Affine(10, 0, 0, 0, -10, 0), "EPSG:32633"))
 
 
 def test_a_plan_is_made_once_per_pair_of_grids() -> None:
     target = GeoBox((50, 50), Affine(10, 0, 500_000, 0, -10, 5_100_000), "EPSG:32633")
-    assert pixel_map(UTM, target) is pixel_map(Grid(UTM.crs, UTM.transform, UTM.shape), GeoBox(target.shape, target.transform, target.crs))
+    assert pixel_map(UTM, target) is pixel_map(
+        Grid(UTM.crs, UTM.transform, UTM.shape), GeoBox(target.shape, target.transform, target.crs)
+    )

@@ -23,7 +23,7 @@ import stackstac
 from pipeline.errors import StoreError
 from pipeline.types import Job, Made
 from pipeline.write import catalog
-from pipeline.write.catalog import Collected, render_pages, write_catalog
+from pipeline.write.catalog import Collected, catalog_is_current, render_pages, write_catalog
 from pipeline.write.commit import commit, list_committed
 from pipeline.write.stac import item_key
 from pipeline.write.store import FolderStore, Store, open_store
@@ -143,6 +143,15 @@ def test_rebuilding_gives_the_same_bytes(output: Path) -> None:
     before = {key: store.get_bytes(key) for key, _ in store.list_objects()}
     write_catalog(store, "demo", {each: list_committed(store, each).values() for each in ("s2_mean", "s2_median")})
     assert {key: store.get_bytes(key) for key, _ in store.list_objects()} == before
+
+
+def test_pages_say_which_items_they_were_written_for(output: Path, tmp_path: Path) -> None:
+    """A run that made nothing asks this instead of reading every item again."""
+    store = FolderStore(str(output))
+    current = {each: list(list_committed(store, each).values()) for each in ("s2_mean", "s2_median")}
+    assert catalog_is_current(store, current)
+    assert not catalog_is_current(store, {**current, "s2_median": current["s2_median"][1:]})
+    assert not catalog_is_current(FolderStore(str(tmp_path / "empty")), {})
 
 
 def test_a_missing_item_is_named(tmp_path: Path) -> None:
