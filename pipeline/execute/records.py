@@ -17,8 +17,9 @@ FORMAT = 1
 
 
 def new_run_id(now: datetime) -> str:
-    """Sorts by start time; two runs started in one second still differ."""
-    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+    """Sorts by start time, to the millisecond; two runs started in the same one still differ."""
+    start = now.astimezone(UTC)
+    return f"{start:%Y%m%dT%H%M%S}{start.microsecond // 1000:03d}Z-{secrets.token_hex(3)}"
 
 
 def begin_run(store: Store, run_id: str, config: Json, plan: Plan, snapshot: Path | None) -> None:

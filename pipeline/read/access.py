@@ -69,10 +69,10 @@ def check_href(href: str, access: Access) -> None:
     Raises PermanentAssetError naming what was found. Source: GDAL's security notes (a href such as `/vsicurl/...`,
     `vrt://...` or an inline `<VRTDataset>` opens further data or reads process memory).
     """
-    bad = next((mark for mark in ("/vsi", "<", "|", "\n", "\r", "\0") if mark in href), None)
+    bad = re.search(r"/vsi|[<|\x00-\x1f\x7f]", href)
     if bad is not None:
         raise PermanentAssetError(
-            href[:200], f"href refused: it contains {bad!r}; expected a file path, https:// or s3://"
+            href[:200], f"href refused: it contains {bad.group()!r}; expected a file path, https:// or s3://"
         )
     scheme = urlsplit(href).scheme if "://" in href else ""
     if scheme not in {"", "http", "https", "s3"}:

@@ -14,7 +14,8 @@ from pipeline.errors import AssetError
 from pipeline.read.access import Access, sign
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
-_PASSING = {408, 425, 429, 500, 502, 503, 504}
+PASSING = {408, 425, 429, 500, 502, 503, 504}
+"""HTTP statuses of a server that may answer soon."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def _probe_http(href: str, access: Access) -> Finding:
     if status in {200, 206}:
         return _judge_bytes(head, int(size) if size.isdigit() else None)
     # A signed address can be refused because its token ended a moment ago: the next attempt signs anew.
-    passing = status in _PASSING or (status in {401, 403} and access.sign == "planetary-computer")
+    passing = status in PASSING or (status in {401, 403} and access.sign == "planetary-computer")
     return Finding(transient=passing, cause=f"HTTP {status}")
 
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -25,7 +26,7 @@ from rasterio.windows import Window
 
 from pipeline.errors import AssetError, PermanentAssetError, TransientAssetError
 from pipeline.read.access import Access, check_href, gdal_options, gdal_path, redact, sign
-from pipeline.read.probe import probe
+from pipeline.read.probe import PASSING, Finding, probe
 from pipeline.types import Asset, Grid
 
 _DRIVERS = ["GTiff", "JP2OpenJPEG"]
@@ -92,6 +93,7 @@ def attempt(asset: Asset, access: Access, item: str, use: Callable[[Raster], T])
 
     Raises PermanentAssetError or, when `access.attempts` were not enough, TransientAssetError.
     """
+    doubts = 0
     for number in range(1, access.attempts + 1):
         try:
             with open_raster(asset, access, renew=number > 1) as raster:
@@ -99,7 +101,10 @@ def attempt(asset: Asset, access: Access, item: str, use: Callable[[Raster], T])
         except AssetError as error:
             failure = error
         except (RasterioError, OSError) as error:
-            failure = _classify(asset, access, error, first=number == 1)
+            _forget(asset.href, access)
+            finding = probe(asset.href, access)
+            doubts += finding.cause is None
+            failure = _classify(asset, error, finding, once_more=doubts == 1 and "://" in asset.href)
         except ValueError as error:
             failure = PermanentAssetError(asset.href, f"cannot be read: {redact(str(error))}")
         last = number == access.attempts or isinstance(failure, PermanentAssetError)
@@ -111,18 +116,31 @@ def attempt(asset: Asset, access: Access, item: str, use: Callable[[Raster], T])
     raise kind(asset.href, failure.cause, item=item, asset=asset.key, attempts=number) from None
 
 
-def _classify(asset: Asset, access: Access, error: Exception, *, first: bool) -> AssetError:
-    """Whose fault a GDAL error is: asks the server itself, since GDAL's texts do not tell.
+def _classify(asset: Asset, error: Exception, finding: Finding, *, once_more: bool) -> AssetError:
+    """Whose fault a GDAL error is: by what the server itself answered, since GDAL's texts seldom tell.
 
     A remote file whose first bytes look healthy may have been cut on the way: it gets one more attempt before it is
     called damaged.
     """
     # rasterio's own text is often "Read failed. See previous exception": GDAL's reason is the cause behind it.
     message = redact(str(error.__cause__ or error)).removeprefix(gdal_path(asset.href)).strip(" :,")
-    finding = probe(asset.href, access)
-    if finding.transient or (first and finding.cause is None and "://" in asset.href):
+    status = re.fullmatch(r"HTTP response code: (\d+)", message)
+    busy = status is not None and int(status.group(1)) in PASSING
+    if finding.transient or (finding.cause is None and (busy or once_more)):
         return TransientAssetError(asset.href, finding.cause or message)
     return PermanentAssetError(asset.href, finding.cause or f"damaged or not readable: {message}")
+
+
+def _forget(href: str, access: Access) -> None:
+    """Drop what GDAL keeps of a remote file, failures and cut bodies included, or every later attempt would see them.
+
+    GDAL offers that only when a file is closed. Source: its documentation of CPL_VSIL_CURL_NON_CACHED; GDAL issue 1244.
+    """
+    if "://" not in href:
+        return
+    options = {**gdal_options(href, access), "CPL_VSIL_CURL_NON_CACHED": "/vsicurl/:/vsis3/"}
+    with suppress(RasterioError, OSError, AssetError), rasterio.Env(**options):
+        DatasetReader(gdal_path(sign(href, access)), driver=_DRIVERS, sharing=False).close()
 
 
 def _describe(dataset: DatasetReader, asset: Asset) -> Raster:
