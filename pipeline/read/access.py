@@ -133,7 +133,7 @@ def _fetch_token(service: str, collection: str) -> tuple[str, float]:
         body = answer.json()
         token = str(body["token"])
         ends = datetime.fromisoformat(str(body["msft:expiry"])).astimezone(UTC).timestamp()
-    except (requests.RequestException, ValueError, KeyError) as error:
+    except (requests.RequestException, LookupError, TypeError, ValueError) as error:
         raise TransientAssetError(url, f"no token from the signing service: {type(error).__name__}") from None
     now = time.time()
     return token, ends - min(300.0, 0.2 * max(0.0, ends - now))

@@ -33,10 +33,13 @@ def probe(href: str, access: Access) -> Finding:
     if "://" in href:
         return _probe_http(href, access)
     path = Path(href)
-    if not path.is_file():
-        return Finding(transient=False, cause="no such file")
-    with path.open("rb") as handle:
-        return _judge_bytes(handle.read(512), path.stat().st_size)
+    try:
+        if not path.is_file():
+            return Finding(transient=False, cause="no such file")
+        with path.open("rb") as handle:
+            return _judge_bytes(handle.read(512), path.stat().st_size)
+    except OSError as error:
+        return Finding(transient=False, cause=f"cannot be opened: {error.strerror}")
 
 
 def _probe_http(href: str, access: Access) -> Finding:
@@ -65,14 +68,19 @@ def _probe_http(href: str, access: Access) -> Finding:
 
 def _probe_s3(href: str, access: Access) -> Finding:
     import s3fs  # noqa: PLC0415 (needed only after a failure, slow to import)
+    from botocore import exceptions as boto  # noqa: PLC0415 (the same)
 
     fs = s3fs.S3FileSystem(
         anon=access.anonymous,
         profile=access.profile,
         endpoint_url=access.endpoint,
         requester_pays=access.sign == "requester-pays",
+        # One question: whoever asked tries again by himself.
+        config_kwargs={"retries": {"total_max_attempts": 1}, "connect_timeout": 10, "read_timeout": access.timeout_s},
+        skip_instance_cache=True,
         use_listings_cache=False,
     )
+    fs.retries = 1
     try:
         head = fs.cat_file(href, start=0, end=512)
         return _judge_bytes(head, fs.info(href)["size"])
@@ -80,8 +88,11 @@ def _probe_s3(href: str, access: Access) -> Finding:
         return Finding(transient=False, cause="S3: no such key")
     except PermissionError as error:
         return Finding(transient=False, cause=f"S3: access denied: {error}")
-    except OSError as error:
+    except (OSError, boto.ConnectionError, boto.HTTPClientError) as error:
         return Finding(transient=True, cause=f"S3: {error}")
+    except boto.BotoCoreError as error:
+        # No credentials, an unknown profile, a name that no bucket can have: the next attempt would say the same.
+        return Finding(transient=False, cause=f"S3: {' '.join(str(error).split())}")
 
 
 def _judge_bytes(head: bytes, size: int | None) -> Finding:

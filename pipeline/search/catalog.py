@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 import requests
+from botocore.exceptions import BotoCoreError
 from pystac_client import Client
 from pystac_client.errors import ClientTypeError
 from pystac_client.exceptions import APIError
@@ -187,5 +188,5 @@ def _read_json(session: requests.Session, location: str) -> Any:
         raise CatalogError(f"{shown}: HTTP {error.response.status_code}") from None
     except requests.exceptions.JSONDecodeError as error:
         raise CatalogError(f"{shown}: not JSON: {error}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, BotoCoreError) as error:
         raise CatalogError(f"{shown}: cannot be read: {type(error).__name__}: {mask_credentials(str(error))}") from None

@@ -37,7 +37,7 @@ def plain_clear(codes: NDArray[np.uint8], mask: ClassMask) -> NDArray[np.bool_]:
 
 def exact(codes: NDArray[np.uint8], mask: ClassMask) -> NDArray[np.bool_]:
     """Pixels masked for what they are themselves: no data always, defects where asked."""
-    return (codes == 0) | ((codes == 1) & (1 in mask.classes))
+    return np.isin(codes, [0, 1] if 1 in mask.classes else [0])
 
 
 @given(BITS, RADII)

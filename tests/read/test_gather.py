@@ -44,7 +44,7 @@ def lookup(pixels: PixelMap) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return rows, cols
 
 
-def numbers(seed: int, dtype: type[np.generic], shape: tuple[int, int] = SOURCE) -> NDArray[Any]:
+def numbers(seed: int, dtype: type[np.integer[Any]], shape: tuple[int, int] = SOURCE) -> NDArray[Any]:
     """Over the whole range of a dtype, with zeros, nodata candidates and the largest values among them."""
     random, info = np.random.default_rng(seed), np.iinfo(dtype)
     data = random.integers(max(info.min, -40_000), min(info.max, 70_000), shape, endpoint=True)
@@ -113,7 +113,7 @@ def test_claim_marks_what_is_clear_and_not_yet_taken(name: str, seed: int, numbe
 )
 @settings(max_examples=200, deadline=None)
 def test_observe_is_a_plain_loop(  # noqa: PLR0913 (drawn)
-    name: str, seed: int, dtype: type[np.generic], nodata: float | None, shift: int, number: int, first: int
+    name: str, seed: int, dtype: type[np.integer[Any]], nodata: float | None, shift: int, number: int, first: int
 ) -> None:
     """Nodata before the shift, the sum within 1..65534, and what stands already stays."""
     random = np.random.default_rng(seed)

@@ -1,9 +1,12 @@
-"""Laws of reading over HTTP on a bad day: what passes is tried again, what stays is named, and pixels are never short."""
+"""Laws of reading over HTTP on a bad day: what passes is tried again, what stays is named, no pixel is wrong."""
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -98,7 +101,10 @@ def test_one_attempt_is_one_attempt(pauses: list[float]) -> None:
     ("body", "said"),
     [
         (b"<html><body>Please sign in</body></html>", "not a TIFF or JPEG 2000 (starts with '<htm')"),
-        (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "not a TIFF or JPEG 2000 (starts with '<?xm')"),
+        (
+            b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>',
+            "not a TIFF or JPEG 2000 (starts with '<?xm')",
+        ),
         (b'{"detail": "gone"}', "not a TIFF or JPEG 2000 (starts with '{\"de')"),
         (b"\n\n\n\n", "not a TIFF or JPEG 2000 (starts with '    ')"),
         (b"", "the file is empty"),
@@ -152,9 +158,13 @@ def test_a_page_in_the_middle_of_a_read_never_becomes_pixels(scene: bytes, numbe
     """A gateway's page with status 200, once: the right pixels or a named error."""
     with run_faulty({"/red.tif": scene}, spoil(number, Answer(body=b"<html>" * 100))) as server:
         try:
-            np.testing.assert_array_equal(read(server), pixels(scene))
+            found = read(server)
         except AssetError as error:
-            assert "scene-1" in str(error) and error.cause
+            found, told = pixels(scene), str(error)
+        else:
+            told = f"item scene-1, asset red: {server.address}"
+    np.testing.assert_array_equal(found, pixels(scene))
+    assert told.startswith(f"item scene-1, asset red: {server.address}")
 
 
 def test_a_file_that_appears_later_is_found(scene: bytes) -> None:
@@ -180,3 +190,47 @@ def test_a_server_that_is_not_there_is_named(pauses: list[float]) -> None:
     assert isinstance(error, TransientAssetError)
     assert error.cause == "no answer from the server: ConnectionError"
     assert error.attempts == 4 and len(pauses) == 3
+
+
+@pytest.mark.parametrize("rule", [truly, first(3, Answer(503))], ids=["sound", "busy"])
+def test_the_same_holds_over_s3(scene: bytes, rule: Rule) -> None:
+    with run_faulty({"/bucket/red.tif": scene}, rule) as server:
+        access = replace(ACCESS, endpoint=server.address, anonymous=True)
+        found = read_layer(Asset("red", "s3://bucket/red.tif"), access, "scene-1", Target.rows_of(GEOBOX))
+    np.testing.assert_array_equal(found, pixels(scene))
+
+
+def test_a_body_that_is_cut_once_over_s3_is_read_again_whole(scene: bytes) -> None:
+    with run_faulty({"/bucket/red.tif": scene}, spoil(2, Answer(cut_bytes=100))) as server:
+        access = replace(ACCESS, endpoint=server.address, anonymous=True)
+        found = read_layer(Asset("red", "s3://bucket/red.tif"), access, "scene-1", Target.rows_of(GEOBOX))
+    np.testing.assert_array_equal(found, pixels(scene))
+
+
+def test_an_address_that_is_none_is_refused_by_name() -> None:
+    with pytest.raises(
+        PermanentAssetError, match=r"item scene-1, asset red: http://\[x/red\.tif: cannot be read: Invalid"
+    ):
+        read_layer(Asset("red", "http://[x/red.tif"), ACCESS, "scene-1", Target.rows_of(GEOBOX))
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind", "said"),
+    [
+        ({"anonymous": True}, TransientAssetError, "S3: Could not connect to the endpoint"),
+        ({}, PermanentAssetError, "S3: Unable to locate credentials"),
+        ({"profile": "nobody"}, PermanentAssetError, "S3: The config profile (nobody) could not be found"),
+    ],
+)
+def test_an_s3_that_cannot_be_asked_is_named(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], kind: type[AssetError], said: str
+) -> None:
+    """No server, no credentials, no such profile: the asset's own loss, not an error of another library."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_CONFIG_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with run_faulty({}) as server:
+        access = replace(ACCESS, endpoint=server.address, **settings)
+    with pytest.raises(kind, match=f"^item scene-1, asset red: s3://bucket/red.tif: {re.escape(said)}"):
+        read_layer(Asset("red", "s3://bucket/red.tif"), access, "scene-1", Target.rows_of(GEOBOX))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -75,7 +74,9 @@ def test_nothing_is_read_before_it_is_computed(shared_data: Path, monkeypatch: p
         part = cube.isel(time=2, band=0)[10:20, 10:20]
         with pytest.raises(AssertionError, match="something was computed"):
             part.data.compute()
-    with pytest.raises(PermanentAssetError, match=rf"item {items[2].id}, asset red: /gone/{items[2].id}\.tif: no such file"):
+    with pytest.raises(
+        PermanentAssetError, match=rf"item {items[2].id}, asset red: /gone/{items[2].id}\.tif: no such file"
+    ):
         compute(part)
 
 

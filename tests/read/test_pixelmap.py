@@ -1,4 +1,4 @@
-"""Laws of the pixel map: exact on aligned grids, within its bound on all others, and windows that hold all they must."""
+"""Laws of the pixel map: exact on aligned grids, within its bound on all others, with windows that hold enough."""
 
 from __future__ import annotations
 

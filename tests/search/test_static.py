@@ -147,6 +147,15 @@ def test_an_item_whose_assets_are_no_mapping_has_none(tmp_path: Path, assets: An
     assert found["assets"] == {}
 
 
+def test_a_catalogue_on_s3_without_credentials_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_CONFIG_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(CatalogError, match=r"^s3://bucket/catalog\.json: cannot be read: NoCredentialsError"):
+        read_static("s3://bucket/catalog.json")
+
+
 def test_catalogues_without_end_are_refused(tmp_path: Path) -> None:
     files = {f"{n}.json": {**CATALOG, "links": links(f"{n + 1}.json", rel="child")} for n in range(30)}
     with pytest.raises(CatalogError, match="nested deeper than 16"):
