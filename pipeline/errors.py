@@ -91,7 +91,11 @@ class PermanentAssetError(AssetError):
 
 
 class MissingAssetsError(JobError):
-    """More of a job's inputs were lost than its `missing_assets` policy allows."""
+    """More of a job's inputs were lost than its `missing_assets` policy allows; says whether the causes may pass."""
+
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
 
 
 class OutputError(JobError):

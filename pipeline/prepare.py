@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.config import RunConfig, SourceConfig
-from pipeline.plan.grids import utm_tiles
+from pipeline.plan.grids import covering_box, utm_tiles
 from pipeline.plan.jobs import ProductPlan, Targets, plan_jobs
 from pipeline.plan.periods import plan_periods
 from pipeline.products import load_product
@@ -42,11 +42,6 @@ def prepare(
     """
     storage = config.storage
     store = open_store(config.output, endpoint=storage.endpoint, profile=storage.profile, anonymous=storage.anonymous)
-    found = (
-        read_snapshot(snapshot)
-        if snapshot is not None
-        else search(config.sources, _query(config), _header_reader(config))
-    )
     products = tuple(
         load_product(entry.product).plan(entry, config.region_of(entry), cog_options(config, entry.name))
         for entry in config.products
@@ -55,6 +50,11 @@ def prepare(
         utm_tiles(config.area.bbox, config.grid.tile_px, config.grid.resolution_m),
         plan_periods(config.period.start, config.period.end, config.period.every),
     )
+    if snapshot is not None:
+        found = read_snapshot(snapshot)
+    else:
+        query = Query(covering_box(targets.tiles, config.area.bbox), config.period.start, config.period.end)
+        found = search(config.sources, query, _header_reader(config))
     items = select_items(found, _aliases(config))
     committed: dict[str, Collection[str]] = {}
     if not overwrite:
@@ -82,10 +82,6 @@ def cog_options(config: RunConfig, product: str) -> CogOptions:
     entry = next(entry for entry in config.products if entry.name == product)
     cog = config.write_of(entry).cog
     return CogOptions(compress=cog.compress, level=cog.level)
-
-
-def _query(config: RunConfig) -> Query:
-    return Query(config.area.bbox, config.period.start, config.period.end)
 
 
 def _aliases(config: RunConfig) -> dict[str, dict[str, tuple[str, ...]]]:

@@ -19,7 +19,7 @@ from rich.console import Console
 from cluster.sizing import local_cores
 from cluster.spec import ClusterSpec
 from pipeline.config import ProductConfig, RunConfig, load_config, redacted
-from pipeline.errors import EXIT_DONE, EXIT_JOBS_FAILED, NothingToDoError, PreflightError
+from pipeline.errors import EXIT_DONE, EXIT_JOBS_FAILED, NothingToDoError, PreflightError, StoreError
 from pipeline.execute.drive import drive
 from pipeline.execute.interrupt import Interrupt, interruptible
 from pipeline.execute.journal import Journal
@@ -92,8 +92,9 @@ class Session:
         """
         chosen = self.plan.jobs if jobs is None else tuple(jobs)
         store, run_id, outcomes = self.prepared.store, new_run_id(datetime.now(UTC)), list[Outcome]()
+        journal = Journal(store, run_id)
         self._begin(run_id, Plan(chosen, self.plan.skipped, self.plan.notes))
-        with Journal(store, run_id) as journal, interruptible(self.say) as interrupt:
+        with journal, interruptible(self.say) as interrupt:
 
             def record(outcome: Outcome) -> None:
                 journal.write({"event": "job", **asdict(outcome)})
@@ -105,10 +106,18 @@ class Session:
         if not interrupt.code:
             counts = {status.value: sum(outcome.status is status for outcome in outcomes) for status in Status}
             finish_run(store, run_id, {"run": run_id, "outcomes": counts, "skipped": len(self.plan.skipped)})
-            current = _by_product(current_items(store))
-            if counts[Status.DONE] or not catalog_is_current(store, current):
-                write_catalog(store, self.config.name, current)
+            self._write_catalog(made_any=counts[Status.DONE] > 0)
         return Result(run_id, tuple(outcomes), interrupt.code)
+
+    def _write_catalog(self, *, made_any: bool) -> None:
+        """The derived pages; every job is committed by now, so a failure here is a warning and no more."""
+        store = self.prepared.store
+        try:
+            current = _by_product(current_items(store))
+            if made_any or not catalog_is_current(store, current):
+                write_catalog(store, self.config.name, current)
+        except StoreError as error:
+            self.say(f"warning: the catalogue pages were not rebuilt, the next run will try again: {error}")
 
     def _parameters(self, job: Job) -> tuple[ProductConfig, Access]:
         entry = next(entry for entry in self.config.products if entry.name == job.product)

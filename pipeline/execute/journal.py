@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pipeline.errors import StoreError
+from pipeline.errors import PreflightError, StoreError
 from pipeline.types import Json
 from pipeline.write.store import Store
 
@@ -34,9 +34,14 @@ class Journal:
     def __init__(self, store: Store, run_id: str) -> None:
         self._store, self._run_id = store, run_id
         folder = state_folder() / "runs"
-        folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / f"{run_id}.jsonl"
-        self._file = self.path.open("a", encoding="utf-8")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise PreflightError(
+                f"the journal cannot be kept in {folder}: {error.strerror}; set XDG_STATE_HOME to a writable folder"
+            ) from error
         self._pending: list[str] = []
         self._segment = 0
         self._put_at = time.monotonic()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.config import ProductConfig
-from pipeline.errors import GroundswellError, TransientAssetError, TransientStoreError
+from pipeline.errors import GroundswellError, MissingAssetsError, TransientAssetError, TransientStoreError
 from pipeline.plan.jobs import ProductPlan, job_document
 from pipeline.products import load_product
 from pipeline.products._base import Context
@@ -58,6 +58,8 @@ def run_job(job: Job, assignment: Assignment, attempt: int) -> Outcome:
                 outcome = replace(outcome, status=Status.DONE, item_key=done.item_key, written_bytes=done.written_bytes)
     except TransientStoreError as error:
         outcome = replace(_failed(outcome, error), status=Status.RETRY if again else Status.FAILED)
+    except MissingAssetsError as error:
+        outcome = replace(_failed(outcome, error), status=Status.RETRY if again and error.passing else Status.FAILED)
     except GroundswellError as error:
         outcome = _failed(outcome, error)
     except Exception as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -93,6 +93,22 @@ def outline_in(geobox: GeoBox, crs: str) -> BBox:
     outline = polygon if str(geobox.crs) == crs else _project(polygon, str(geobox.crs), crs)
     left, bottom, right, top = outline.bounds
     return left, bottom, right, top
+
+
+def covering_box(tiles: Sequence[Tile], bbox: BBox) -> BBox:
+    """West, south, east, north around every tile of an area: tiles reach beyond the box they were chosen by."""
+    west, south, east, north = bbox
+    width = east - west if west <= east else east - west + 360
+    middle, left, right = west + width / 2, -width / 2, width / 2
+    for tile in tiles:
+        lon, lat = shapely.get_coordinates(lonlat_outline(tile.geobox)).T
+        turned = (lon - middle + 180) % 360 - 180
+        left, right = min(left, float(turned.min())), max(right, float(turned.max()))
+        south, north = min(south, float(lat.min())), max(north, float(lat.max()))
+    if right - left >= 360:
+        return -180.0, south, 180.0, north
+    west, east = middle + left, middle + right
+    return (west if west >= -180 else west + 360), south, (east if east <= 180 else east - 360), north
 
 
 def lonlat_outline(geobox: GeoBox) -> BaseGeometry:

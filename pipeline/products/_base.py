@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 import xarray as xr
 
 from pipeline.config import ProductConfig
-from pipeline.errors import AssetError, MissingAssetsError, PermanentAssetError
+from pipeline.errors import AssetError, MissingAssetsError, PermanentAssetError, TransientAssetError
 from pipeline.plan.jobs import ProductPlan
 from pipeline.read.access import Access
 from pipeline.types import Asset, AssetLoss, Item, Job, Made, Rights
@@ -92,14 +92,19 @@ class Ledger:
                 return None
             return use(asset)
         except AssetError as error:
-            with self._lock:
-                self._weight += weight
-                self._losses[item.key, band] = AssetLoss(
-                    item.id, band, error.href, type(error).__name__, error.cause, error.attempts
-                )
-            if not self._context.skip_missing:
-                raise MissingAssetsError(f"{self._job.id}: {error}; missing_assets.policy is fail") from error
+            self.record(item, band, error, weight)
             return None
+
+    def record(self, item: Item, band: str, error: AssetError, weight: int = 1) -> None:
+        """Enter a loss. Raises MissingAssetsError where the policy is to fail."""
+        with self._lock:
+            self._weight += weight
+            self._losses[item.key, band] = AssetLoss(
+                item.id, band, error.href, type(error).__name__, error.cause, error.attempts
+            )
+        if not self._context.skip_missing:
+            message = f"{self._job.id}: {error}; missing_assets.policy is fail"
+            raise MissingAssetsError(message, passing=isinstance(error, TransientAssetError)) from error
 
     def lost(self, item: Item, band: str) -> bool:
         """True where that asset is in the ledger."""
@@ -117,7 +122,8 @@ class Ledger:
             named = "; ".join(f"{loss.item}/{loss.asset} ({loss.href}): {loss.cause}" for loss in self.losses[:5])
             raise MissingAssetsError(
                 f"{self._job.id}: {self._weight} of {self._expected} assets lost, missing_assets.max_fraction allows "
-                f"{self._context.max_missing_fraction:.0%}: {named}"
+                f"{self._context.max_missing_fraction:.0%}: {named}",
+                passing=any(loss.error == TransientAssetError.__name__ for loss in self.losses),
             )
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 
@@ -17,24 +17,25 @@ from pipeline.ops.mask import ClassMask
 from pipeline.products._optical import clear_window
 from pipeline.read.access import Access
 from pipeline.read.gather import LARGEST, gather
-from pipeline.read.layer import Target, read_layer
-from pipeline.read.lazy import open_layers
+from pipeline.read.layer import Target
+from pipeline.read.lazy import LayerFunction, open_layers
 from pipeline.types import Asset, Item, Job
 
 
 def open_observations(
     job: Job,
-    bands: Sequence[str],
+    bands: Mapping[str, LayerFunction],
     mask: tuple[str, ClassMask] | None,
     shift_of: Callable[[Item], int],
     access: Access,
 ) -> xr.Dataset:
     """A job's observations, one per solar day: lazy uint16 (time, y, x) per band, 0 = none, offset removed.
 
-    mask: (band of the classification, what is masked). shift_of: called per scene when the cube is computed, since it
-    may read pixels. Nothing is read before; what cannot be read raises AssetError when computed.
+    bands: how each band is read. mask: (band of the classification, what is masked). shift_of: called per scene when
+    the cube is computed, since it may read pixels. Nothing is read before; what cannot be read raises AssetError when
+    computed.
     """
-    layers = dict.fromkeys(bands, read_layer)
+    layers = dict(bands)
     if mask is not None:
         layers[mask[0]] = partial(_read_clear, mask[1])
     cube = open_layers(job.items, layers, job.tile.geobox, access)

@@ -15,7 +15,7 @@ from odc.geo.geobox import GeoBox
 
 from pipeline.errors import PermanentAssetError
 from pipeline.ops.composite import median
-from pipeline.ops.mask import ClassMask, clear_mask
+from pipeline.ops.mask import NODATA, ClassMask, clear_mask
 from pipeline.products._base import Context, Ledger
 from pipeline.products._footprint import footprint
 from pipeline.read.access import Access
@@ -38,8 +38,8 @@ class Work:
     lost: NDArray[np.bool_]
     """(y, x): an input that covers the pixel was lost."""
     lost_lock: Lock
-    accept: Callable[[Item, Asset], None]
-    """Raises AssetError for a band whose numbers mean something else than the product takes them for."""
+    accept: Callable[[str, Asset], None]
+    """(item id, asset) → raises AssetError for a band whose numbers are not what the product takes them for."""
 
     @property
     def geobox(self) -> GeoBox:
@@ -54,7 +54,7 @@ class Work:
 
 @contextmanager
 def start_work(
-    job: Job, context: Context, bands: int, accept: Callable[[Item, Asset], None], *, masked: bool
+    job: Job, context: Context, bands: int, accept: Callable[[str, Asset], None], *, masked: bool
 ) -> Iterator[Work]:
     """Everything one job holds while it runs; `bands` counts the assets read per scene besides the mask."""
     height, width = job.tile.geobox.shape
@@ -115,7 +115,11 @@ def clear_window(
         raise PermanentAssetError(
             asset.href, f"classes are {found.data.dtype}; expected codes 0..11", item=item, asset=asset.key
         )
-    return clear_mask(found.data.astype(np.uint8, copy=False), mask), found
+    # What is no class, or the file's own nodata, says nothing of the pixel: no data.
+    known = (found.data >= 0) & (found.data <= 11)
+    if found.nodata is not None:
+        known &= found.data != found.nodata
+    return clear_mask(np.where(known, found.data, NODATA).astype(np.uint8), mask), found
 
 
 def composite(work: Work, band: str, shifts: Sequence[int]) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
@@ -155,7 +159,7 @@ def _read_scene(work: Work, scene: int, band: str, shift: int, strip: tuple[slic
         return
 
     def carry(asset: Asset) -> bool:
-        work.accept(item, asset)
+        work.accept(item.id, asset)
         found = read_window(asset, work.context.access, item.id, Target.rows_of(work.geobox, rows.start, rows.stop))
         if found is not None:
             check_integers(found, asset, item.id)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from pipeline.config import ProductConfig, Section
+from pipeline.errors import TransientAssetError
 from pipeline.ops.indices import INDEX_NODATA, STEPS, normalised_difference
 from pipeline.ops.mask import ClassMask
 from pipeline.ops.offset import OffsetDecision
@@ -25,9 +26,10 @@ from pipeline.plan.jobs import ProductPlan
 from pipeline.products._base import Context, stated_rights
 from pipeline.products._lazy import lazy_median, open_observations
 from pipeline.products._optical import Work, composite, mask_scenes, start_work
-from pipeline.products._sentinel2_numbers import accept_numbers, scene_offset, scene_shift
+from pipeline.products._sentinel2_numbers import accept_numbers, read_numbers, scene_offset, scene_shift
 from pipeline.read.access import Access
-from pipeline.types import Band, DataFile, Job, Made, Rights
+from pipeline.read.lazy import LayerFunction
+from pipeline.types import Band, DataFile, Item, Job, Made, Rights
 from pipeline.write.cog import CogOptions, rights_tags, write_cog
 from pipeline.write.thumbnail import write_thumbnail
 
@@ -146,7 +148,8 @@ class Sentinel2:
     def open(self, job: Job, entry: ProductConfig, access: Access) -> xr.Dataset:
         config = _own(entry)
         mask = None if config.mask is None else (_MASK, config.mask.as_class_mask())
-        return open_observations(job, config.bands, mask, partial(scene_shift, config.bands, access), access)
+        layers: dict[str, LayerFunction] = dict.fromkeys(config.bands, read_numbers)
+        return open_observations(job, layers, mask, partial(scene_shift, config.bands, access), access)
 
     def composite(self, observations: xr.Dataset) -> xr.Dataset:
         return observations.map(lazy_median, keep_attrs=True)
@@ -162,8 +165,17 @@ def _own(entry: ProductConfig) -> Sentinel2Config:
 
 
 def _offsets(work: Work, config: Sentinel2Config) -> list[OffsetDecision]:
-    """The radiometric offset of every scene of the job."""
-    return list(work.pool.map(partial(scene_offset, config.bands, work.context.access), work.job.items))
+    """The radiometric offset of every scene; one that cannot be had takes the scene's bands along, as losses."""
+
+    def decide(item: Item) -> OffsetDecision:
+        try:
+            return scene_offset(config.bands, work.context.access, item)
+        except TransientAssetError as error:
+            for band in config.bands:
+                work.ledger.record(item, band, error)
+            return OffsetDecision(0, error.cause, doubtful=True)
+
+    return list(work.pool.map(decide, work.job.items))
 
 
 def _make_files(work: Work, config: Sentinel2Config, offsets: list[OffsetDecision], workdir: Path) -> Made:

@@ -79,7 +79,8 @@ def _observe(source, top, left, grid, first, plane, bit, nodata, has_nodata, shi
             y, x = ys[k] - top, xs[k] - left
             if 0 <= y < height and 0 <= x < width:
                 value = np.int64(source[y, x])
-                if has_nodata and value == nodata:
+                # Zero is no observation whatever the file calls nodata, and so is what only a signed file can hold.
+                if value <= 0 or (has_nodata and value == nodata):
                     continue
                 out[r, k] = min(max(value + shift, 1), 65534)
 
@@ -126,8 +127,9 @@ def observe(  # noqa: PLR0913 (one inner loop; the arguments are its arrays)
 ) -> None:
     """Carry one scene's values to the strip `out` (uint16, 0 = none) where its bit is set and nothing stands yet.
 
-    first: (row, column) of the strip. mark: (plane, bit) of its pixels. values: (nodata, shift): nodata is tested
-    first, then the shift is added and the result kept within 1..65534, so that no valid pixel ever becomes nodata.
+    first: (row, column) of the strip. mark: (plane, bit) of its pixels. values: (nodata, shift): nodata and
+    zero are tested first, then the shift is added and the result kept within 1..65534, so that no valid pixel ever
+    becomes nodata.
     """
     nodata, shift = values
     _observe(source, *corner, _grid(pixels), first, mark[0], np.uint8(mark[1]), *_nodata(nodata), shift, out)

@@ -61,6 +61,9 @@ def read_window(asset: Asset, access: Access, item: str, target: Target, pad: in
         pixels = pixel_map(raster.grid, target.geobox)
         window = pixels.window(target.rows, target.cols, pad)
         if window is None:
+            if raster.note is not None:
+                # By the catalogue it lies here, by its own header elsewhere: nobody may believe it was simply empty.
+                raise PermanentAssetError(asset.href, f"not on the tile: {raster.note}", item=item, asset=asset.key)
             return None
         data = raster.read(*window)
         return SourceWindow(data, (window[0].start, window[1].start), pixels, raster.nodata, raster.note)

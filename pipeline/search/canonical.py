@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -26,6 +27,12 @@ from pipeline.types import Affine6, Json
 FACTS = "groundswell:facts"
 """Property that holds, as JSON text, the catalogue's own properties that products decide by."""
 _MAX_SIDE = 1_000_000
+_SIGNATURE = re.compile(
+    r"(?i)sig|signature|token|access_token|expires|awsaccesskeyid|policy|key-pair-id|x-amz-.*|x-goog-.*"
+    r"|se|st|sp|sv|sr|spr|skoid|sktid|skt|ske|sks|skv"
+)
+_PICTURES = {"visual", "overview", "thumbnail"}
+"""Roles of assets made to be looked at: their bands have the names of measurements and other numbers."""
 _APART_DEG = 0.5
 """Between a declared grid and a footprint, which are often simplified, before they contradict each other."""
 _PREFIXES = ("s2:", "sentinel:", "sentinel2:", "earthsearch:", "processing:", "sat:", "sar:", "landsat:", "view:")
@@ -59,7 +66,7 @@ def _canonical(name: str, raw: Mapping[str, Any], source: str) -> tuple[Json, li
     bbox = _bbox(geometry)
     assets = {}
     for key, asset in (raw.get("assets") or {}).items():
-        if isinstance(asset, dict) and asset.get("href"):
+        if isinstance(asset, dict) and asset.get("href") and _PICTURES.isdisjoint(asset.get("roles") or ()):
             assets[key], problem = _asset(asset, properties, bbox)
             notes += [f"item {name}, asset {key}: {problem}"] if problem else []
     updated = instant(properties.get("updated") or raw.get("updated"))
@@ -79,6 +86,13 @@ def _canonical(name: str, raw: Mapping[str, Any], source: str) -> tuple[Json, li
         "links": [{"rel": "self", "href": href, "type": "application/geo+json"} for href in _self_hrefs(raw)],
         "assets": assets,
     }, notes
+
+
+def unsigned(href: str) -> str:
+    """The address without the parameters of a signature: what is kept of an item that was saved after signing."""
+    path, question, query = href.partition("?")
+    kept = "&".join(part for part in query.split("&") if not _SIGNATURE.fullmatch(part.partition("=")[0]))
+    return f"{path}?{kept}" if question and kept else path
 
 
 def instant(text: object) -> datetime | None:
@@ -101,7 +115,7 @@ def _asset(asset: Mapping[str, Any], properties: Mapping[str, Any], bbox: Sequen
         problem = f"declared grid ignored: {error}; the file's own header is used"
     size, checksum = own.get("file:size"), own.get("file:checksum")
     return {
-        "href": str(own["href"]),
+        "href": unsigned(str(own["href"])),
         "type": str(own.get("type", "")),
         "bands": _bands(own),
         "file:checksum": None if checksum is None else str(checksum),

@@ -16,7 +16,7 @@ from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 
 from pipeline.errors import PlanRefusedError
-from pipeline.plan.grids import BBox, lonlat_outline, outline_in, utm_tiles
+from pipeline.plan.grids import BBox, covering_box, lonlat_outline, outline_in, utm_tiles
 from pipeline.types import Tile
 
 SIZE_PX, RESOLUTION_M = 512, 10.0
@@ -218,6 +218,40 @@ def test_lonlat_outline_and_outline_in_hold_the_tiles_edge(box: BBox) -> None:
             assert bottom - 1 <= y.min() and y.max() <= top + 1
 
 
+@given(boxes())
+@example((179.9, -17.0, -179.9, -16.9))
+@example((179.99, 65.0, 180.0, 65.01))
+@example((-180.0, 65.0, -179.99, 65.01))
+@settings(max_examples=40, deadline=None)
+def test_the_covering_box_holds_the_area_and_every_tile(box: BBox) -> None:
+    """Tiles reach beyond the area; what is searched must reach as far, also across the antimeridian."""
+    tiles = utm_tiles(box, SIZE_PX, RESOLUTION_M)
+    west, south, east, north = covering_box(tiles, box)
+    assert -180 <= west <= 180 and -180 <= east <= 180
+    width = (east - west) % 360
+    corners = [np.array([[box[0], box[1]], [box[2], box[3]]])]
+    for lon, lat in (points.T for points in [*corners, *(plain_outline(tile.geobox) for tile in tiles)]):
+        across = (lon - west + 1e-5) % 360
+        assert (across <= width + 2e-5).all(), f"{lon[across > width + 2e-5]} outside {west}..{east}"
+        assert (lat >= south - 1e-5).all() and (lat <= north + 1e-5).all()
+    assert width < 3, "a box of degrees must not become the whole globe"
+
+
 def test_outline_in_its_own_crs_is_its_bounding_box() -> None:
     geobox = GeoBox((100, 200), Affine(10, 0, 500_000, 0, -10, 5_000_000), "EPSG:32633")
     assert outline_in(geobox, "EPSG:32633") == (500_000, 4_999_000, 502_000, 5_000_000)
+
+
+@given(st.floats(-179.9, 179.9), st.floats(-70, 70), st.floats(0.01, 0.6), st.floats(0.01, 0.6))
+def test_the_covering_box_holds_every_tile_and_the_area(west: float, south: float, wide: float, high: float) -> None:
+    """What is searched covers whole tiles: a tile's inputs do not depend on the area it was chosen by."""
+    east = west + wide if west + wide <= 180 else west + wide - 360
+    area = (west, south, east, south + high)
+    tiles = utm_tiles(area, 1024, 10)
+    left, bottom, right, top = covering_box(tiles, area)
+    width = (right - left) % 360
+    for tile in tiles:
+        lon, lat = shapely.get_coordinates(lonlat_outline(tile.geobox)).T
+        assert (((lon - left + 1e-9) % 360) <= width + 2e-9).all()
+        assert (lat >= bottom).all() and (lat <= top).all()
+    assert ((west - left + 1e-9) % 360) <= width and ((east - left + 1e-9) % 360) <= width + 2e-9

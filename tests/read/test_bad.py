@@ -69,7 +69,7 @@ def read_or_refuse(path: Path, geobox: GeoBox) -> NDArray[np.uint16] | Permanent
 
 
 def test_every_file_behaves_as_its_row_says(shared_data: Path) -> None:
-    """What fails is refused once, naming item, asset, file and cause; what reads gives rasterio's pixels or is named."""
+    """What fails is refused once, naming item, asset, file, cause; what reads has rasterio's pixels or is named."""
     right = set()
     for name, verdict in rows(shared_data).items():
         path = shared_data / "raster/bad" / name

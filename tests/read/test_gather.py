@@ -115,7 +115,7 @@ def test_claim_marks_what_is_clear_and_not_yet_taken(name: str, seed: int, numbe
 def test_observe_is_a_plain_loop(  # noqa: PLR0913 (drawn)
     name: str, seed: int, dtype: type[np.integer[Any]], nodata: float | None, shift: int, number: int, first: int
 ) -> None:
-    """Nodata before the shift, the sum within 1..65534, and what stands already stays."""
+    """Nodata, zero and negative numbers before the shift, the sum within 1..65534, and what stands already stays."""
     random = np.random.default_rng(seed)
     source = numbers(seed, dtype)
     plane = random.integers(0, 256, (SHAPE[0] - first, SHAPE[1])).astype(np.uint8)
@@ -127,7 +127,7 @@ def test_observe_is_a_plain_loop(  # noqa: PLR0913 (drawn)
         if out[place] or not plane[place] & (1 << number) or rows[place] < 0:
             continue
         value = int(source[rows[place], cols[place]])
-        if nodata is None or value != nodata:
+        if value > 0 and value != nodata:
             expected[place] = min(max(value + shift, 1), 65_534)
     observe(source, (0, 0), pixels, (first, 0), (plane, 1 << number), (nodata, shift), out)
     np.testing.assert_array_equal(out, expected)
@@ -137,7 +137,8 @@ def test_observe_is_a_plain_loop(  # noqa: PLR0913 (drawn)
     ("value", "nodata", "shift", "expected"),
     [
         (0, 0, -1000, 0),
-        (0, None, 0, 1),
+        (0, None, 0, 0),
+        (0, 65_535, 1000, 0),
         (1000, 0, -1000, 1),
         (1001, 0, -1000, 1),
         (1002, 0, -1000, 2),

@@ -149,6 +149,14 @@ def test_the_files_own_grid_wins_over_the_declared_one(tmp_path: Path) -> None:
     assert found is not None and found.note is None
 
 
+def test_a_file_that_lies_elsewhere_than_its_item_says_is_named(tmp_path: Path) -> None:
+    """By the catalogue it covers the tile, by its header it does not: no quiet hole."""
+    path = write(tmp_path / "a.tif", numbers(), Affine(10, 0, 700_000, 0, -10, 5_000_000)).href
+    declared = Asset("red", path, grid=Grid("EPSG:32633", (10, 0, 500_000, 0, -10, 5_000_000), (60, 50)))
+    with pytest.raises(PermanentAssetError, match=r"item scene, asset red: .*a\.tif: not on the tile: .* the file has"):
+        layer(declared)
+
+
 def test_a_real_item_that_declares_ten_metres_reads_its_own_grid(shared_data: Path) -> None:
     """Decimated scenes whose items still say proj:shape 10980: every pixel where the JPEG 2000 sidecar puts it."""
     folder = next((shared_data / "raster/s2/e84v1_33TWL").glob("*20230815*"))

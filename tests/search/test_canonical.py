@@ -223,3 +223,23 @@ def test_an_instant_is_utc_or_nothing(text: object, expected: datetime | None) -
 def test_facts_keep_what_products_decide_by() -> None:
     item, _ = canonical(raw_with({"s2:processing_baseline": "05.10", "eo:cloud_cover": 3, "title": "x"}), "s")
     assert json.loads(item["properties"][FACTS]) == {"s2:processing_baseline": "05.10", "eo:cloud_cover": 3}
+
+
+@pytest.mark.parametrize(
+    ("href", "kept"),
+    [
+        ("https://h/a.tif?st=2024&se=2025&sp=rl&sv=2&sr=c&sig=SECRET%3D", "https://h/a.tif"),
+        ("https://h/a.tif?X-Amz-Signature=SECRET&X-Amz-Date=1&version=3", "https://h/a.tif?version=3"),
+        ("https://h/a.tif?version=3", "https://h/a.tif?version=3"),
+        ("/data/red.tif", "/data/red.tif"),
+    ],
+)
+def test_signatures_of_items_saved_signed_are_dropped(href: str, kept: str) -> None:
+    item, _ = canonical(raw_with({}, {"href": href}), "s")
+    assert item["assets"]["red"]["href"] == kept
+
+
+def test_pictures_are_no_measurements() -> None:
+    raw = raw_item()
+    raw["assets"]["visual"] = {"href": "/v.tif", "roles": ["visual"], "eo:bands": [{"name": "red"}]}
+    assert set(canonical(raw, "s")[0]["assets"]) == {"red"}
