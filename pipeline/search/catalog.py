@@ -182,7 +182,7 @@ def _read_json(session: requests.Session, location: str) -> Any:
         if location.startswith("s3://"):
             import s3fs  # noqa: PLC0415 (slow to import, only for catalogues on S3)
 
-            return json.loads(s3fs.S3FileSystem().cat_file(location))
+            return json.loads(s3fs.S3FileSystem(skip_instance_cache=True, use_listings_cache=False).cat_file(location))
         return json.loads(Path(location).read_bytes())
     except requests.HTTPError as error:
         raise CatalogError(f"{shown}: HTTP {error.response.status_code}") from None

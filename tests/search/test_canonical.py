@@ -243,3 +243,11 @@ def test_pictures_are_no_measurements() -> None:
     raw = raw_item()
     raw["assets"]["visual"] = {"href": "/v.tif", "roles": ["visual"], "eo:bands": [{"name": "red"}]}
     assert set(canonical(raw, "s")[0]["assets"]) == {"red"}
+
+
+@pytest.mark.parametrize(("epsg", "told"), [(32633, False), (32632, True), (32733, True), (4326, True)])
+def test_a_grid_far_from_the_footprint_is_ignored_with_a_note(epsg: int, told: bool) -> None:
+    """The neighbouring zone's code, the other hemisphere's, metres as degrees: the header knows who is right."""
+    item, notes = canonical(raw_with({}, {"proj:epsg": epsg, **UTM33}), "s")
+    assert bool(notes) is told
+    assert (grid_of(item)[0] is None) is told

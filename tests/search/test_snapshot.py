@@ -196,7 +196,7 @@ numbers = st.none() | st.floats(allow_nan=False, allow_infinity=False, width=32)
 raw_assets = st.dictionaries(
     texts,
     st.fixed_dictionaries(
-        {"href": texts},
+        {"href": texts.map("/data/{}".format)},
         optional={
             "type": texts,
             "eo:bands": st.lists(st.fixed_dictionaries({"name": texts}), max_size=3),

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+import s3fs
 
 from tests.servers.weed import S3Server, find_weed, run_weed
 
@@ -34,4 +35,6 @@ def s3_environment(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Se
     """The server's credentials and endpoint in this process's environment, as a user would have them."""
     for name, value in s3_server.environment.items():
         monkeypatch.setenv(name, value)
+    # A client that somebody made before, without these credentials, must not be handed out again.
+    s3fs.S3FileSystem.clear_instance_cache()
     return s3_server
