@@ -247,7 +247,7 @@ def test_pictures_are_no_measurements() -> None:
 
 @pytest.mark.parametrize(("epsg", "told"), [(32633, False), (32632, True), (32733, True), (4326, True)])
 def test_a_grid_far_from_the_footprint_is_ignored_with_a_note(epsg: int, told: bool) -> None:
-    """The neighbouring zone's code, the other hemisphere's, metres as degrees: the header knows who is right."""
+    """The neighbouring zone's code, the other hemisphere's, metres taken for degrees: the file's header knows."""
     item, notes = canonical(raw_with({}, {"proj:epsg": epsg, **UTM33}), "s")
     assert bool(notes) is told
     assert (grid_of(item)[0] is None) is told
