@@ -35,7 +35,9 @@ class LocalBackend:
             "processes": True,
             "host": "127.0.0.1",
             "dashboard_address": "127.0.0.1:0",
-            "silence_logs": logging.ERROR,
+            # A worker that beats its heart while it is being closed logs an ERROR. What a user must know of a worker
+            # comes as the outcome of a job.
+            "silence_logs": logging.CRITICAL,
         }
 
     @contextmanager

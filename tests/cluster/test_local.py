@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import psutil
 import pytest
 from distributed.client import default_client
@@ -36,6 +38,17 @@ def test_it_opens_what_it_rendered_and_leaves_nothing() -> None:
     )
     # Python's own resource tracker serves every later cluster and ends with this process.
     assert [child for child in alive if "resource_tracker" not in " ".join(child.cmdline())] == []
+
+
+def _log_as_a_closing_worker() -> None:
+    logging.getLogger("distributed.worker").error("Failed to communicate with scheduler during heartbeat.")
+
+
+def test_workers_that_are_being_closed_print_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    """A heartbeat that meets a closing scheduler is no news: it once put a stack trace on a finished run's terminal."""
+    with open_cluster(SPEC) as client:
+        client.run(_log_as_a_closing_worker)
+    assert capfd.readouterr().err == ""
 
 
 def test_a_cluster_that_cannot_come_up_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -140,7 +140,7 @@ class Case:
         return book.read_text().splitlines() if book.exists() else []
 
     def start(self, *options: str, module: str = "pipeline.run", order: Mapping[str, Any] | None = None) -> Running:
-        """Start the command; order: `action`, `step` and `number` for `stopper/sitecustomize.py`."""
+        """Start the command; order: `action`, `step` and `number` (counted from 1) for `stopper/sitecustomize.py`."""
         self.runs += 1
         log = self.folder / f"log-{self.runs}.txt"
         credentials = self.server.environment if self.server else {}

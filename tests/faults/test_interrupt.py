@@ -19,6 +19,9 @@ AT_ONCE_S = 15
 HOLD = {"action": "hold", "step": "item_put", "number": 1}
 """The first job to come there stays there: a long job in flight."""
 
+SLOW = {"action": "slow", "step": "item_put", "number": 0}
+"""However fast the machine is, jobs are left when a signal comes at the first commit."""
+
 
 def held(case: Case) -> Running:
     """A run with one job held just before its commit; the other thread goes on with the others."""
@@ -39,7 +42,7 @@ def test_an_interrupted_run_drains_and_resumes(
     case: Case, calm: Tree, number: signal.Signals, *, group: bool, code: int
 ) -> None:
     """A terminal sends Ctrl-C to workers too, a service manager SIGTERM: neither loses a job in flight."""
-    running = case.start(str(case.config), order={"action": "hold", "step": "never", "number": 0})
+    running = case.start(str(case.config), order=SLOW)
     running.until(lambda: "item_put" in case.steps(), "no job came to its commit")
     running.interrupt(number, group=group)
     sent = time.monotonic()
