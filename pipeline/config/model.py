@@ -6,12 +6,10 @@ Products are modelled by whoever knows them, as subclasses of ProductConfig.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     PrivateAttr,
     SerializeAsAny,
@@ -19,22 +17,15 @@ from pydantic import (
     ValidationInfo,
     ValidatorFunctionWrapHandler,
     WrapValidator,
-    field_validator,
-    model_validator,
 )
 
-from pipeline.config.document import KeyPath, mask_credentials
-from pipeline.config.values import (
-    NAME_PATTERN,
-    NAME_WORDS,
-    FolderOrBucket,
-    HttpUrl,
-    Name,
-    PathOrUrl,
-    SizeBytes,
-    UtcTime,
-    Workers,
-)
+from pipeline.config.area import AreaConfig, GridConfig
+from pipeline.config.document import KeyPath
+from pipeline.config.period import PeriodConfig
+from pipeline.config.section import Section
+from pipeline.config.source import SourceConfig, StorageConfig
+from pipeline.config.values import NAME_PATTERN, NAME_WORDS, FolderOrBucket, Name, SizeBytes, Workers
+from pipeline.config.write import WriteConfig
 
 DEFAULT_REGION = "default"
 """Where sources without a region lie, and the `clusters:` entry of regions without their own."""
@@ -43,123 +34,6 @@ _BY_NAME: dict[str, Any] = {
     "additionalProperties": False,
     "propertyNames": {"type": "string", "pattern": NAME_PATTERN, "patternErrorMessage": NAME_WORDS},
 }
-
-
-class Section(BaseModel):
-    """One mapping of the file: frozen, unknown keys refused, credentials of URLs masked where it is printed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
-
-    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        for key, value in super().__repr_args__():
-            yield key, mask_credentials(value) if isinstance(value, str) else value
-
-
-class StorageConfig(Section):
-    """How to reach an S3 store."""
-
-    endpoint: HttpUrl | None = Field(default=None, description="Address of an S3 server; nothing: AWS.")
-    profile: str | None = Field(
-        default=None, description="Profile of the AWS configuration files to take credentials from."
-    )
-    anonymous: bool = Field(default=False, description="Send no credentials.")
-
-
-class AreaConfig(Section):
-    """Where."""
-
-    bbox: tuple[float, float, float, float] = Field(
-        description="West, south, east, north in degrees; west greater than east crosses the antimeridian."
-    )
-
-    @field_validator("bbox")
-    @classmethod
-    def _on_earth(cls, bbox: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
-        west, south, east, north = bbox
-        if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south < north <= 90 and west != east):
-            raise ValueError(
-                "allowed: [west, south, east, north] in degrees, longitudes from -180 to 180 and not equal, "
-                "latitudes from -90 to 90, south below north"
-            )
-        return bbox
-
-
-class GridConfig(Section):
-    """The tiles and their pixels."""
-
-    kind: Literal["utm"] = Field(default="utm", description="utm: square tiles in each UTM zone.")
-    tile_px: int = Field(default=2048, ge=64, multiple_of=16, description="Edge of a tile in pixels.")
-    resolution_m: float = Field(default=10.0, gt=0, description="Edge of a pixel in metres.")
-
-
-class PeriodConfig(Section):
-    """When; dates and times are UTC unless they say otherwise."""
-
-    start: UtcTime = Field(description="First moment, included.")
-    end: UtcTime = Field(description="Last moment, excluded.")
-    every: Literal["month", "span"] = Field(
-        default="month", description="One output per calendar month, or one for the span."
-    )
-
-    @field_validator("end")
-    @classmethod
-    def _after_start(cls, end: UtcTime, info: ValidationInfo) -> UtcTime:
-        if "start" in info.data and end <= info.data["start"]:
-            raise ValueError("allowed: a date or time later than period.start, for the end is excluded")
-        return end
-
-
-class SourceConfig(Section):
-    """Where data comes from: a STAC API, or items listed in a file."""
-
-    # For editors; the validator below says it in words.
-    model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": ["stac", "collection"]}, {"required": ["items"]}]}
-    )
-
-    stac: HttpUrl | None = Field(default=None, description="Address of a STAC API.")
-    items: PathOrUrl | None = Field(
-        default=None,
-        description="Path or address of a static catalogue, collection or item list; "
-        "a relative path counts from the folder of this file.",
-    )
-    collection: str | None = Field(default=None, min_length=1, description="Collection to search; required with stac.")
-    region: Name | None = Field(
-        default=None, description="Cloud region the data lies in, such as us-west-2; nothing: any."
-    )
-    sign: Literal["none", "planetary-computer", "requester-pays"] = Field(
-        default="none", description="How reading is authorised."
-    )
-    storage: StorageConfig | None = Field(default=None, description="How to reach the data where it lies on S3.")
-
-    @model_validator(mode="after")
-    def _one_catalogue(self) -> Self:
-        if (self.stac is None) == (self.items is None):
-            found = "neither stac nor items" if self.stac is None else "both stac and items"
-            raise ValueError(f"found {found}; allowed: exactly one of them")
-        if self.stac is not None and self.collection is None:
-            raise ValueError("found stac without collection; required: the name of a collection of that STAC API")
-        return self
-
-
-class CogConfig(Section):
-    """Cloud-optimised GeoTIFF."""
-
-    compress: Literal["deflate", "zstd"] = Field(default="deflate", description="Codec; every reader knows deflate.")
-    level: int | None = Field(default=None, ge=1, le=22, description="Level of the codec (deflate 1-9, zstd 1-22).")
-
-    @field_validator("level")
-    @classmethod
-    def _within_codec(cls, level: int | None, info: ValidationInfo) -> int | None:
-        if level is not None and level > 9 and info.data.get("compress") == "deflate":
-            raise ValueError("allowed: 1 to 9 for deflate, 1 to 22 for zstd")
-        return level
-
-
-class WriteConfig(Section):
-    """What is written."""
-
-    cog: CogConfig = Field(default=CogConfig(), description="How COGs are written.")
 
 
 class MissingAssetsConfig(Section):
