@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.config import RunConfig, SourceConfig
+from pipeline.config import ProductConfig, RunConfig, SourceConfig
 from pipeline.plan.grids import covering_box, utm_tiles
 from pipeline.plan.jobs import ProductPlan, Targets, plan_jobs
 from pipeline.plan.periods import plan_periods
@@ -19,6 +19,7 @@ from pipeline.types import Asset, Grid, Item, Plan
 from pipeline.write.cog import CogOptions
 from pipeline.write.commit import list_committed
 from pipeline.write.store import Store, open_store
+from pipeline.write.tile import WriteOptions
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def prepare(
     storage = config.storage
     store = open_store(config.output, endpoint=storage.endpoint, profile=storage.profile, anonymous=storage.anonymous)
     products = tuple(
-        load_product(entry.product).plan(entry, config.region_of(entry), cog_options(config, entry.name))
+        load_product(entry.product).plan(entry, config.region_of(entry), write_options(config, entry))
         for entry in config.products
     )
     targets = Targets(
@@ -77,11 +78,10 @@ def access_of(source: SourceConfig) -> Access:
     )
 
 
-def cog_options(config: RunConfig, product: str) -> CogOptions:
-    """How a product's COGs are written."""
-    entry = next(entry for entry in config.products if entry.name == product)
+def write_options(config: RunConfig, entry: ProductConfig) -> WriteOptions:
+    """In which formats a product is written, and how."""
     cog = config.write_of(entry).cog
-    return CogOptions(compress=cog.compress, level=cog.level)
+    return WriteOptions(cog=CogOptions(compress=cog.compress, level=cog.level))
 
 
 def _aliases(config: RunConfig) -> dict[str, dict[str, tuple[str, ...]]]:

@@ -28,7 +28,7 @@ from pipeline.execute.records import begin_run, current_items, finish_run, new_r
 from pipeline.execute.task import Assignment
 from pipeline.placement import cluster_specs, open_clusters, task_budgets
 from pipeline.plan.memory import READS_IN_FLIGHT
-from pipeline.prepare import Prepared, access_of, cog_options, prepare
+from pipeline.prepare import Prepared, access_of, prepare, write_options
 from pipeline.products import load_product, product_models
 from pipeline.products._base import Context
 from pipeline.read.access import Access
@@ -161,7 +161,7 @@ class Session:
             access = access_of(self.config.sources[entry.source])
             context = Context(
                 access=access,
-                cog=cog_options(self.config, entry.name),
+                write=write_options(self.config, entry),
                 skip_missing=missing.policy == "skip",
                 max_missing_fraction=missing.max_fraction,
                 # Reads from disk are decoding, so one thread a core; reads over the network are waiting.

@@ -15,7 +15,7 @@ from pipeline.errors import AssetError, MissingAssetsError, PermanentAssetError,
 from pipeline.plan.jobs import ProductPlan
 from pipeline.read.access import Access
 from pipeline.types import Asset, AssetLoss, Item, Job, Made, Rights
-from pipeline.write.cog import CogOptions
+from pipeline.write.tile import WriteOptions
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ class Context:
     """How and where a job works; the same for every job of a product in a run. Picklable, free of secrets."""
 
     access: Access
-    cog: CogOptions
+    write: WriteOptions
     skip_missing: bool
     """False: the first lost asset fails the job."""
     max_missing_fraction: float
@@ -40,7 +40,7 @@ class Product(Protocol):
     def model(self) -> type[ProductConfig]:
         """Model of its entry in the config."""
 
-    def plan(self, entry: ProductConfig, region: str, cog: CogOptions) -> ProductPlan:
+    def plan(self, entry: ProductConfig, region: str, write: WriteOptions) -> ProductPlan:
         """What the planner needs to know of an entry; pure."""
 
     def aliases(self, entry: ProductConfig) -> Mapping[str, Sequence[str]]:

@@ -29,9 +29,10 @@ from pipeline.products._optical import Work, composite, mask_scenes, start_work
 from pipeline.products._sentinel2_numbers import accept_numbers, read_numbers, scene_offset, scene_shift
 from pipeline.read.access import Access
 from pipeline.read.lazy import LayerFunction
-from pipeline.types import Band, DataFile, Item, Job, Made, Rights
-from pipeline.write.cog import CogOptions, rights_tags, write_cog
+from pipeline.types import Band, Item, Job, Made, Rights
+from pipeline.write.cog import rights_tags
 from pipeline.write.thumbnail import write_thumbnail
+from pipeline.write.tile import TileWriter, WriteOptions
 
 VERSION = 1
 """Raise it when the same inputs and parameters give other pixels; a golden test watches."""
@@ -116,14 +117,14 @@ class Sentinel2:
 
     model = Sentinel2Config
 
-    def plan(self, entry: ProductConfig, region: str, cog: CogOptions) -> ProductPlan:
+    def plan(self, entry: ProductConfig, region: str, write: WriteOptions) -> ProductPlan:
         config = _own(entry)
         parameters = config.model_dump(mode="json", include={"bands", "mask", "composite", "indices"})
         return ProductPlan(
             name=config.name,
             kind=config.product,
             version=VERSION,
-            parameters={**parameters, "cog": asdict(cog)},
+            parameters={**parameters, "write": asdict(write)},
             source=config.source,
             region=region,
             bands=tuple(self.aliases(config)),
@@ -180,32 +181,28 @@ def _offsets(work: Work, config: Sentinel2Config) -> list[OffsetDecision]:
 
 def _make_files(work: Work, config: Sentinel2Config, offsets: list[OffsetDecision], workdir: Path) -> Made:
     """Every band, index, count, qa and thumbnail as a validated file, one band in memory at a time."""
-    tags = rights_tags(_rights(work.job))
-    files: list[DataFile] = []
+    layers = TileWriter(work.geobox, workdir, work.context.write, rights_tags(_rights(work.job)))
     kept: dict[str, NDArray[np.uint16]] = {}
     preview: dict[str, NDArray[np.uint16]] = {}
     stride = max(1, max(work.geobox.shape) // 256)
     fewest = np.full(work.geobox.shape, np.iinfo(np.uint16).max, np.uint16)
-
-    def write(data: NDArray[np.generic], band: Band) -> None:
-        files.append(write_cog(data, band, work.geobox, workdir / f"{band.name}.tif", work.context.cog, tags))
 
     for name in config.bands:
         values, count = composite(work, name, [decision.shift for decision in offsets])
         work.ledger.check()
         np.minimum(fewest, count, out=fewest)
         preview[name] = values[stride // 2 :: stride, stride // 2 :: stride].copy()
-        write(values, _reflectance_band(name))
+        layers.add(values, _reflectance_band(name))
         if "ndvi" in config.indices and name in {"red", "nir"}:
             kept[name] = values
     if kept:
-        write(normalised_difference(kept["nir"], kept["red"]), _NDVI)
-    write(fewest, _COUNT)
-    write(_qa(fewest, work.lost), _QA)
+        layers.add(normalised_difference(kept["nir"], kept["red"]), _NDVI)
+    layers.add(fewest, _COUNT)
+    layers.add(_qa(fewest, work.lost), _QA)
     colours = ("red", "green", "blue") if {"red", "green", "blue"} <= preview.keys() else (config.bands[0],)
-    files.append(write_thumbnail([preview[name] for name in colours], 0, workdir / "thumbnail.png"))
+    thumbnail = write_thumbnail([preview[name] for name in colours], 0, workdir / "thumbnail.png")
     return Made(
-        files=tuple(files),
+        files=(*layers.finish(), thumbnail),
         properties=_properties(work.job, config, offsets, fewest),
         rights=_rights(work.job),
         losses=work.ledger.losses,
