@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline.config import ProductConfig, RunConfig, SourceConfig
 from pipeline.plan.grids import covering_box, utm_tiles
 from pipeline.plan.jobs import ProductPlan, Targets, plan_jobs
-from pipeline.plan.periods import plan_periods
+from pipeline.plan.periods import periods_of
 from pipeline.products import load_product
 from pipeline.read.access import Access
 from pipeline.read.raster import attempt
@@ -29,7 +29,7 @@ class Prepared:
     store: Store
     snapshot: Snapshot
     products: tuple[ProductPlan, ...]
-    targets: Targets
+    targets: Mapping[str, Targets]
     items: tuple[Item, ...]
     plan: Plan
 
@@ -47,14 +47,20 @@ def prepare(
         load_product(entry.product).plan(entry, config.region_of(entry), write_options(config, entry))
         for entry in config.products
     )
-    targets = Targets(
-        utm_tiles(config.area.bbox, config.grid.tile_px, config.grid.resolution_m),
-        plan_periods(config.period.start, config.period.end, config.period.every),
-    )
+    targets = {
+        entry.name: Targets(
+            utm_tiles(config.area.bbox, config.grid_of(entry).tile_px, config.grid_of(entry).resolution_m),
+            periods_of(config.period_of(entry)),
+        )
+        for entry in config.products
+    }
     if snapshot is not None:
         found = read_snapshot(snapshot)
     else:
-        query = Query(covering_box(targets.tiles, config.area.bbox), config.period.start, config.period.end)
+        spans = [config.period_of(entry) for entry in config.products]
+        tiles = [tile for target in targets.values() for tile in target.tiles]
+        box = covering_box(tiles, config.area.bbox)
+        query = Query(box, min(span.start for span in spans), max(span.end for span in spans))
         found = search(config.sources, query, _header_reader(config))
     items = select_items(found, _aliases(config))
     committed: dict[str, Collection[str]] = {}

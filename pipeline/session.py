@@ -35,7 +35,9 @@ from pipeline.read.access import Access
 from pipeline.report.text import render_plan, render_summary
 from pipeline.search.snapshot import write_snapshot
 from pipeline.types import Job, Outcome, Plan, Status
-from pipeline.write.catalog import catalog_is_current, write_catalog
+from pipeline.write.catalog import catalog_is_current, outdate_catalog, write_catalog
+
+_CATALOG_ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,8 @@ class Session:
                     outcomes.append(outcome)
 
             if chosen:
+                if self.options.overwrite:
+                    outdate_catalog(store)
                 self._drive(chosen, record, interrupt)
         if not interrupt.code:
             counts = {status.value: sum(outcome.status is status for outcome in outcomes) for status in Status}
@@ -110,12 +114,18 @@ class Session:
         return Result(run_id, tuple(outcomes), interrupt.code)
 
     def _write_catalog(self, *, made_any: bool) -> None:
-        """The derived pages; every job is committed by now, so a failure here is a warning and no more."""
+        """The derived pages; every job is committed by now, so a failure here is a warning and no more.
+
+        Another run may end meanwhile and know less: whoever writes last looks again.
+        """
         store = self.prepared.store
         try:
-            current = _by_product(current_items(store))
-            if made_any or not catalog_is_current(store, current):
+            for _ in range(_CATALOG_ATTEMPTS):
+                current = _by_product(current_items(store))
+                if not made_any and catalog_is_current(store, current):
+                    break
                 write_catalog(store, self.config.name, current)
+                made_any = False
         except StoreError as error:
             self.say(f"warning: the catalogue pages were not rebuilt, the next run will try again: {error}")
 

@@ -8,9 +8,12 @@ import socket
 import sysconfig
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.worlds import SmallWorld
 
 pytest_plugins = ["tests.servers.fixtures"]
 
@@ -72,3 +75,19 @@ def need_binary() -> Callable[[str], str]:
         return pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
 
     return find
+
+
+@pytest.fixture(scope="session")
+def demo_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo world, small: made once, never written to."""
+    from pipeline.demo import build_world  # noqa: PLC0415 (slow to import, and few tests need it)
+
+    return build_world(tmp_path_factory.mktemp("demo") / "world", px=256).folder
+
+
+@pytest.fixture
+def world(demo_world: Path, tmp_path: Path) -> SmallWorld:
+    """A small config over the demo world, with an output of its own."""
+    from tests.worlds import small_world  # noqa: PLC0415 (the same)
+
+    return small_world(demo_world, tmp_path)

@@ -80,6 +80,8 @@ class ProductConfig(Section):
         description="Unique in the run and used in paths; default: the kind.",
     )
     source: str = Field(description="Name of the source it is made from.")
+    grid: GridConfig | None = Field(default=None, description="In place of the run's grid.")
+    period: PeriodConfig | None = Field(default=None, description="In place of the run's period.")
     missing_assets: MissingAssetsConfig | None = Field(default=None, description="In place of run.missing_assets.")
     write: WriteConfig | None = Field(default=None, description="In place of the run's write.")
 
@@ -135,6 +137,14 @@ class RunConfig(Section):
     def cluster_of(self, region: str) -> ClusterConfig:
         """A region's own cluster, else `default`, else a local one."""
         return self.clusters.get(region) or self.clusters.get(DEFAULT_REGION) or ClusterConfig()
+
+    def grid_of(self, product: ProductConfig) -> GridConfig:
+        """The tiles of a product: its own, else the run's."""
+        return product.grid or self.grid
+
+    def period_of(self, product: ProductConfig) -> PeriodConfig:
+        """The periods of a product: its own, else the run's."""
+        return product.period or self.period
 
     def write_of(self, product: ProductConfig) -> WriteConfig:
         """How a product is written: its own way, else the run's."""

@@ -24,6 +24,8 @@ _BASELINES = (
     "sentinel2:processing_baseline",
     "sentinel:processing_baseline",
 )
+OFFSET_FACTS = (*_FLAGS, *_BASELINES, "s2:product_uri", "sentinel:product_id")
+"""Every property that `decide_offset` looks at."""
 _DARK_DN = 800
 _DARK_SHARE = 0.01
 _MIN_SAMPLE = 500

@@ -7,31 +7,44 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
-from pipeline.types import Item, Json, Period, Unit
+from pipeline.types import Asset, Item, Json, Period, Unit
 
 FORMAT = 1
 _LENGTH = 32
 
 
-def input_identity(item: Item) -> Json:
-    """What the fingerprint holds of an input: collection, id, asset keys and version; never an href or an etag.
+def input_identity(item: Item, facts: Sequence[str] = ()) -> Json:
+    """What the fingerprint holds of an input: ids, versions, and what decides how its numbers are read; never an href.
 
-    The version is each asset's `file:checksum`, or else the item's `updated`.
+    The version is each asset's `file:checksum`, or else the item's `updated`. facts: names of the item's properties
+    that the product decides by: a catalogue may correct them, or a band's declared numbers, and leave the files alone.
     """
+    deciding = {name: item.properties[name] for name in sorted(facts) if name in item.properties}
     return {
         "collection": item.collection,
         "id": item.id,
         "assets": {
-            band: {"key": asset.key, "version": asset.checksum or item.updated}
+            band: {"key": asset.key, "version": asset.checksum or item.updated, **_numbers(asset)}
             for band, asset in sorted(item.assets.items())
         },
+        **({"facts": deciding} if deciding else {}),
     }
 
 
+def _numbers(asset: Asset) -> dict[str, Json]:
+    """What is declared of a band's numbers, and which band of a file it is where that holds several."""
+    declared = {"nodata": asset.nodata, "scale": asset.scale, "offset": asset.offset}
+    said = {name: str(value) for name, value in declared.items() if value is not None}  # a nodata may be NaN
+    return said if asset.band == 1 else {"band": asset.band, **said}
+
+
 def fingerprint_document(
-    kind: str, version: int, parameters: Json, unit: Unit, period: Period, items: Sequence[Item]
+    kind: str, version: int, parameters: Json, unit: Unit, period: Period, inputs: Sequence[Json]
 ) -> Json:
-    """Everything a fingerprint covers, in canonical order: what `explain` compares."""
+    """Everything a fingerprint covers, in canonical order: what `explain` compares.
+
+    inputs: from `input_identity`, in any order.
+    """
     return {
         "format": FORMAT,
         "product": kind,
@@ -39,7 +52,7 @@ def fingerprint_document(
         "parameters": parameters,
         "tile": unit.identity(),
         "period": {"id": period.id, "start": _iso(period.start), "end": _iso(period.end)},
-        "inputs": sorted((input_identity(item) for item in items), key=lambda one: (one["collection"], one["id"])),
+        "inputs": sorted(inputs, key=lambda one: (one["collection"], one["id"])),
     }
 
 
@@ -74,7 +87,7 @@ def _is_inputs(value: Json) -> bool:
 
 
 def _by_id(inputs: Json) -> Json:
-    return {f"{one['collection']}/{one['id']}": one["assets"] for one in inputs}
+    return {f"{one['collection']}/{one['id']}": {**one["assets"], **one.get("facts", {})} for one in inputs}
 
 
 def _short(value: Json) -> str:

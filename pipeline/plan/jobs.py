@@ -9,7 +9,7 @@ import numpy as np
 import shapely
 from shapely.geometry import shape as to_geometry
 
-from pipeline.plan.fingerprint import fingerprint, fingerprint_document
+from pipeline.plan.fingerprint import fingerprint, fingerprint_document, input_identity
 from pipeline.plan.grids import lonlat_outline, outline_in
 from pipeline.plan.memory import project_memory
 from pipeline.types import Item, Job, Json, Period, Plan, Skip, Tile
@@ -35,11 +35,13 @@ class ProductPlan:
     """Logical names of the assets a job reads."""
     bands_kept: int
     """Finished bands a job must hold at once."""
+    facts: tuple[str, ...] = ()
+    """Item properties that decide how the numbers are read; the fingerprint holds them."""
 
 
 @dataclass(frozen=True)
 class Targets:
-    """Where and when: every product of the run is made for each tile and period."""
+    """Where and when: a product is made for each tile and period."""
 
     tiles: tuple[Tile, ...]
     periods: tuple[Period, ...]
@@ -47,14 +49,15 @@ class Targets:
 
 def plan_jobs(
     products: Sequence[ProductPlan],
-    targets: Targets,
+    targets: Mapping[str, Targets],
     items: Sequence[Item],
     committed: Mapping[str, Collection[str]],
     task_bytes: Mapping[str, int],
 ) -> Plan:
     """Every job of the run, less those whose fingerprint is committed; pure.
 
-    committed: product name → fingerprints found by listing. task_bytes: region → memory one task may use.
+    targets: by product name. committed: product name → fingerprints found by listing. task_bytes: region → memory one
+    task may use.
     Raises PlanRefusedError when a job cannot fit its worker.
     """
     jobs: list[Job] = []
@@ -63,9 +66,9 @@ def plan_jobs(
     for product in products:
         index = _Footprints([item for item in items if item.source == product.source])
         done = committed.get(product.name, ())
-        for tile in targets.tiles:
+        for tile in targets[product.name].tiles:
             near = index.touching(tile)
-            for period in targets.periods:
+            for period in targets[product.name].periods:
                 chosen = tuple(_with_bands(item, product.bands) for item in near if item.time in period)
                 if not chosen:
                     empty += 1
@@ -83,7 +86,8 @@ def plan_jobs(
 
 def job_document(product: ProductPlan, tile: Tile, period: Period, items: Sequence[Item]) -> Json:
     """The document a job's fingerprint is the digest of."""
-    return fingerprint_document(product.kind, product.version, product.parameters, tile, period, items)
+    inputs = [input_identity(item, product.facts) for item in items]
+    return fingerprint_document(product.kind, product.version, product.parameters, tile, period, inputs)
 
 
 def _job(product: ProductPlan, tile: Tile, period: Period, items: tuple[Item, ...], budget_bytes: int) -> Job:

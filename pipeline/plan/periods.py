@@ -1,23 +1,118 @@
-"""Named spans of time, half-open, in UTC."""
+"""Named spans of time, half-open, in UTC: calendar periods by rule, or the user's own list.
+
+Names are the calendar's, so they are the same whatever start and end a run has:
+
+    day      2024-06-01
+    dekad    2024-06-d1, -d2, -d3      days 1-10, 11-20, 21 to the month's end
+    15d      2024-15d01 … 2024-15d24   15 days each, counted from 1 January; the last one runs to the year's end
+    month    2024-06
+    quarter  2024-Q1 … 2024-Q4
+    season   2024-DJF, -MAM, -JJA, -SON   2024-DJF begins in December 2023: the year is that of its January
+    year     2024
+    span     2024-06-01_2024-09-01     as is each pair of a user's list; an end inside a day says its time of day
+"""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 
+from pipeline.config.period import PeriodConfig
 from pipeline.types import Period
+
+_SEASONS = ("DJF", "MAM", "JJA", "SON")
+_STEP_DAYS, _STEPS = 15, 24
+
+
+def periods_of(config: PeriodConfig) -> tuple[Period, ...]:
+    """The periods of a config in order of time; no moment lies in two of them."""
+    if config.periods is not None:
+        return tuple(_span(start, end) for start, end in config.periods)
+    return plan_periods(config.start, config.end, config.every)
 
 
 def plan_periods(start: datetime, end: datetime, every: str) -> tuple[Period, ...]:
-    """[start, end) cut into calendar months, or left whole (`span`); every instant of it lies in exactly one period.
+    """[start, end) cut where the calendar cuts it, or left whole (`span`); every instant lies in exactly one period.
 
-    A month that the run covers in part keeps its name (`2024-06`) and says its true ends.
+    A period that the run covers in part keeps its name (`2024-06`) and says its true ends. start and end are UTC,
+    the end not after the year 9998.
     """
     if every == "span":
-        return (Period(f"{start:%Y-%m-%d}_{end:%Y-%m-%d}", start, end),)
+        return (_span(start, end),)
     periods = []
     cursor = start
     while cursor < end:
-        following = datetime(cursor.year + cursor.month // 12, cursor.month % 12 + 1, 1, tzinfo=UTC)
-        periods.append(Period(f"{cursor:%Y-%m}", cursor, min(following, end)))
+        name, following = _CALENDAR[every](cursor)
+        periods.append(Period(name, cursor, min(following, end)))
         cursor = following
     return tuple(periods)
+
+
+def _span(start: datetime, end: datetime) -> Period:
+    return Period(f"{_moment(start)}_{_moment(end)}", start, end)
+
+
+def _moment(time: datetime) -> str:
+    """The date, and the time of day where it is not midnight: two spans within one day have two names."""
+    since = time - _midnight(time)
+    if not since:
+        return f"{time.date()}"
+    return f"{time.date()}T{time:%H%M%S}" + (f"-{time.microsecond:06d}" if time.microsecond else "")
+
+
+def _midnight(time: datetime) -> datetime:
+    return time.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _month(year: int, month: int) -> datetime:
+    """The first moment of a month; months beyond the twelfth are those of the next year."""
+    return datetime(year + (month - 1) // 12, (month - 1) % 12 + 1, 1, tzinfo=UTC)
+
+
+def _day(time: datetime) -> tuple[str, datetime]:
+    return f"{time.date()}", _midnight(time) + timedelta(days=1)
+
+
+def _dekad(time: datetime) -> tuple[str, datetime]:
+    number = min((time.day - 1) // 10, 2)
+    first = _month(time.year, time.month)
+    following = first + timedelta(days=10 * (number + 1)) if number < 2 else _month(time.year, time.month + 1)
+    return f"{time.year:04d}-{time.month:02d}-d{number + 1}", following
+
+
+def _fifteen_days(time: datetime) -> tuple[str, datetime]:
+    first = _month(time.year, 1)
+    number = min((time - first).days // _STEP_DAYS, _STEPS - 1) + 1
+    following = first + timedelta(days=_STEP_DAYS * number) if number < _STEPS else _month(time.year + 1, 1)
+    return f"{time.year:04d}-15d{number:02d}", following
+
+
+def _calendar_month(time: datetime) -> tuple[str, datetime]:
+    return f"{time.year:04d}-{time.month:02d}", _month(time.year, time.month + 1)
+
+
+def _quarter(time: datetime) -> tuple[str, datetime]:
+    number = (time.month - 1) // 3 + 1
+    return f"{time.year:04d}-Q{number}", _month(time.year, 3 * number + 1)
+
+
+def _season(time: datetime) -> tuple[str, datetime]:
+    year, number = divmod(time.year * 12 + time.month, 12)
+    season = number // 3
+    return f"{year:04d}-{_SEASONS[season]}", _month(year, 3 * season + 3)
+
+
+def _year(time: datetime) -> tuple[str, datetime]:
+    return f"{time.year:04d}", _month(time.year + 1, 1)
+
+
+_CALENDAR: Mapping[str, Callable[[datetime], tuple[str, datetime]]] = {
+    "day": _day,
+    "dekad": _dekad,
+    "15d": _fifteen_days,
+    "month": _calendar_month,
+    "quarter": _quarter,
+    "season": _season,
+    "year": _year,
+}
+"""By the config's word: an instant to the name of the calendar period it lies in, and that period's excluded end."""

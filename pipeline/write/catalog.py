@@ -79,6 +79,14 @@ def catalog_is_current(store: Store, current: Mapping[str, Collection[str]]) -> 
     return known == _digest(key for keys in current.values() for key in keys)
 
 
+def outdate_catalog(store: Store) -> None:
+    """Let the next run that ends write all pages anew: this one replaces items, and their names will tell nothing."""
+    if store.exists(ROOT_KEY):
+        page = json.loads(store.get_bytes(ROOT_KEY))
+        page.pop(ITEMS_DIGEST, None)
+        store.put_bytes(json_bytes(page), ROOT_KEY)
+
+
 def _digest(keys: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest()
 

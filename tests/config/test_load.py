@@ -102,7 +102,7 @@ run: {}
             "run.yaml:6: period.end: missing; required: a date such as 2024-06-01, or a time such as "
             "2024-06-01T12:00:00Z (Last moment, excluded)"
         ),
-        'run.yaml:8: period.every: found "week"; allowed: one of month, span',
+        'run.yaml:8: period.every: found "week"; allowed: one of day, dekad, 15d, month, quarter, season, year, span',
         "run.yaml:10: sources.s2: found stac without collection; required: the name of a collection of that STAC API",
         (
             "run.yaml:12: sources.s2.regoin: unknown key (did you mean region?); allowed: stac, items, collection, "

@@ -13,7 +13,7 @@ TILES = "allowed: a whole number, at least 64, a multiple of 16"
 WORKERS = "allowed: a whole number, at least 1, or a list of 2: a whole number, at least 1"
 SIZES = "allowed: a size such as 4GiB or 500MB, or a number of bytes"
 ITEMS = "allowed: a path, or an http://, https:// or s3:// address"
-HEIGHTS = "a mapping with the keys product, name, source, missing_assets, write"
+HEIGHTS = "a mapping with the keys product, name, source, grid, period, missing_assets, write"
 
 AT_THE_KEY = [
     ("name", "po valley", f'found "po valley"; {NAMES}'),
@@ -35,7 +35,9 @@ AT_THE_KEY = [
     ("grid.tile_px", "true", f"found true; {TILES}"),
     ("grid.tile_size", "512", "unknown key (did you mean tile_px?); allowed: kind, tile_px, resolution_m"),
     ("grid.resolution_m", "0", "found 0; allowed: a number, more than 0"),
-    ("period.every", "mnth", 'found "mnth" (did you mean month?); allowed: one of month, span'),
+    ("period.every", "mnth", ('found "mnth" (did you mean month?); allowed: one of day, dekad, 15d, month, quarter, '
+     "season, year, span")),
+    ("period.end", "9999-01-02", 'found "9999-01-02"; allowed: nothing after 9999-01-01'),
     ("period.end", "2024-06-01", ('found "2024-06-01"; allowed: a date or time later than period.start, for the end is '
      "excluded")),
     ("sources", "null", "found nothing; allowed: a mapping, at least 1 of them"),

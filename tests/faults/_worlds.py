@@ -151,7 +151,8 @@ def prepare_world(config: Path, grid: GeoBox = GRID) -> tuple[dict[str, Job], As
     """Search and plan as a run does, but for the one tile `grid` and not the UTM grid's: (job by period, the rest)."""
     session = open_session(Options(config))
     prepared = session.prepared
-    targets = replace(prepared.targets, tiles=(Tile("00X-000-0000", grid),))
+    tiles = (Tile("00X-000-0000", grid),)
+    targets = {name: replace(target, tiles=tiles) for name, target in prepared.targets.items()}
     plan = plan_jobs(prepared.products, targets, prepared.items, {}, {"default": 2**31})
     return {job.period.id: job for job in plan.jobs}, session.assignments()["sentinel2"]
 

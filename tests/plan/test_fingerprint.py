@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.plan.fingerprint import differences, fingerprint, fingerprint_document
+from pipeline.plan.fingerprint import differences, fingerprint, fingerprint_document, input_identity
 from pipeline.types import Item, Json, Period, Tile
 from tests.plan.makers import JULY, JUNE, make_item, make_tile
 
 ITEMS = tuple(make_item(number) for number in range(4))
+FACTS = ("s2:processing_baseline", "earthsearch:boa_offset_applied")
 PARAMETERS = {"composite": "median", "bands": ["red", "nir"], "mask": {"classes": [0, 8, 9], "dilate_px": 3}}
 
 
@@ -29,10 +30,11 @@ def document(
     period: Period = JUNE,
     items: Sequence[Item] = ITEMS,
 ) -> Json:
-    return fingerprint_document(kind, version, parameters or PARAMETERS, tile or make_tile(), period, items)
+    inputs = [input_identity(item, FACTS) for item in items]
+    return fingerprint_document(kind, version, parameters or PARAMETERS, tile or make_tile(), period, inputs)
 
 
-def with_asset(item: Item, band: str, **changes: object) -> Item:
+def with_asset(item: Item, band: str, /, **changes: object) -> Item:
     asset = replace(item.assets[band], **changes)  # type: ignore[arg-type]
     return replace(item, assets={**item.assets, band: asset})
 
@@ -71,6 +73,22 @@ CHANGES: dict[str, tuple[Json, str]] = {
     "asset key": (
         document(items=first(lambda item: with_asset(item, "red", key="B4"))),
         'inputs.sentinel-2-c1-l2a/scene-0.red.key: "B4", was "B04"',
+    ),
+    "declared offset": (
+        document(items=first(lambda item: with_asset(item, "red", offset=-0.1))),
+        'inputs.sentinel-2-c1-l2a/scene-0.red.offset: "-0.1" is new',
+    ),
+    "nodata": (
+        document(items=first(lambda item: with_asset(item, "red", nodata=float("nan")))),
+        'inputs.sentinel-2-c1-l2a/scene-0.red.nodata: "nan" is new',
+    ),
+    "band of a file": (
+        document(items=first(lambda item: with_asset(item, "red", band=3))),
+        "inputs.sentinel-2-c1-l2a/scene-0.red.band: 3 is new",
+    ),
+    "deciding fact": (
+        document(items=first(lambda item: replace(item, properties={FACTS[1]: True}))),
+        f"inputs.sentinel-2-c1-l2a/scene-0.{FACTS[1]}: true is new",
     ),
     "one item more": (document(items=(*ITEMS, make_item(9))), "inputs.sentinel-2-c1-l2a/scene-9: "),
     "one item less": (document(items=ITEMS[:-1]), "inputs.sentinel-2-c1-l2a/scene-3: "),
@@ -178,6 +196,6 @@ def test_golden() -> None:
     """The same digest on every machine and in every release: a change here makes every tile of every user again."""
     period = Period("2024-06", datetime(2024, 6, 1, tzinfo=UTC), None)
     item = with_asset(make_item(1), "red", checksum="1220ab")
-    found = fingerprint_document("sentinel2", 3, {"x": 0.1, "bands": ["röd"]}, make_tile(), period, [item])
+    found = fingerprint_document("sentinel2", 3, {"x": 0.1, "bands": ["röd"]}, make_tile(), period, [input_identity(item)])
     assert found == json.loads(GOLDEN_TEXT)
     assert fingerprint(found) == GOLDEN == hashlib.sha256(GOLDEN_TEXT.encode()).hexdigest()[:32]

@@ -31,7 +31,8 @@ def plan(
     targets: Targets | None = None,
 ) -> Plan:
     """One product over four tiles in June, unless told otherwise."""
-    return plan_jobs([PRODUCT], targets or Targets(TILES, (JUNE,)), items, committed or {}, {"us-west-2": 8 * GIB})
+    where = {PRODUCT.name: targets or Targets(TILES, (JUNE,))}
+    return plan_jobs([PRODUCT], where, items, committed or {}, {"us-west-2": 8 * GIB})
 
 
 def chosen(found: Plan) -> dict[str, list[str]]:
@@ -197,14 +198,14 @@ def test_an_asset_without_a_grid_keeps_its_item() -> None:
 
 def test_a_tile_that_cannot_fit_is_refused_in_bytes() -> None:
     with pytest.raises(PlanRefusedError, match=r"needs [\d,]+ bytes; a task may use 1,000,000"):
-        plan_jobs([PRODUCT], Targets(TILES, (JUNE,)), [make_item(1)], {}, {"us-west-2": 10**6})
+        plan_jobs([PRODUCT], {PRODUCT.name: Targets(TILES, (JUNE,))}, [make_item(1)], {}, {"us-west-2": 10**6})
 
 
 def test_each_product_is_planned_with_its_own_source_and_region() -> None:
     products = [PRODUCT, replace(make_product("second", "other"), region="eu-central-1")]
     items = [make_item(1), make_item(2, source="other")]
     budgets = {"us-west-2": 8 * GIB, "eu-central-1": 8 * GIB}
-    found = plan_jobs(products, Targets(TILES[:1], (JUNE,)), items, {}, budgets)
+    found = plan_jobs(products, {one.name: Targets(TILES[:1], (JUNE,)) for one in products}, items, {}, budgets)
     grouped = {
         region: [(job.product, [item.id for item in job.items]) for job in jobs]
         for region, jobs in by_region(found.jobs)

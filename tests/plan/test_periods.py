@@ -1,54 +1,190 @@
-"""Laws of periods: every instant of the run lies in exactly one, and none reaches outside it."""
+"""Laws of periods: every instant of the run lies in exactly one, named by the calendar, and none reaches outside."""
 
 from __future__ import annotations
 
 import itertools
-from datetime import UTC, datetime, timedelta
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.plan.periods import plan_periods
+from pipeline.config import PeriodConfig
+from pipeline.plan.periods import periods_of, plan_periods
 from pipeline.types import Period
 
+MICROSECOND = timedelta(microseconds=1)
+SEASON = dict(
+    zip((12, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11), ["DJF"] * 3 + ["MAM"] * 3 + ["JJA"] * 3 + ["SON"] * 3, strict=True)
+)
+NAME: dict[str, Callable[[date], str]] = {
+    "day": lambda day: day.isoformat(),
+    "dekad": lambda day: f"{day.isoformat()[:7]}-d{1 if day.day <= 10 else 2 if day.day <= 20 else 3}",
+    "15d": lambda day: f"{day.year}-15d{min(int(day.strftime('%j')) + 14, 360) // 15:02d}",
+    "month": lambda day: day.isoformat()[:7],
+    "quarter": lambda day: f"{day.year}-Q{'111222333444'[day.month - 1]}",
+    "season": lambda day: f"{day.year + (day.month == 12)}-{SEASON[day.month]}",
+    "year": lambda day: f"{day.year}",
+}
+"""The name of the calendar period a day lies in, by plain calendar code."""
+
 instants = st.datetimes(datetime(2015, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 (zone added)
+lengths = st.timedeltas(MICROSECOND, timedelta(days=900))
+every_calendar = pytest.mark.parametrize("every", NAME)
+every_word = pytest.mark.parametrize("every", [*NAME, "span"])
 
 
-@given(st.tuples(instants, instants).map(sorted), st.floats(0, 1), st.sampled_from(["month", "span"]))
-def test_periods_partition_the_run(ends: list[datetime], share: float, every: str) -> None:
-    start, end = ends[0], ends[1] + timedelta(seconds=1)
+def utc(*parts: int) -> datetime:
+    return datetime(*parts, tzinfo=UTC)  # type: ignore[arg-type, misc]
+
+
+def expected(start: datetime, end: datetime, every: str) -> tuple[Period, ...]:
+    """Days of [start, end) with one name are one period; only the run's own ends lie inside a day."""
+    last = (end - MICROSECOND).date()
+    days = [start.date() + timedelta(days=n) for n in range((last - start.date()).days + 1)]
+    found = []
+    for name, group in itertools.groupby(days, NAME[every]):
+        members = list(group)
+        after = datetime.combine(members[-1], datetime.min.time(), UTC) + timedelta(days=1)
+        before = datetime.combine(members[0], datetime.min.time(), UTC)
+        found.append(Period(name, max(before, start), min(after, end)))
+    return tuple(found)
+
+
+@every_word
+@given(start=instants, length=lengths, share=st.floats(0, 1))
+def test_every_instant_lies_in_exactly_one_period(every: str, start: datetime, length: timedelta, share: float) -> None:
+    """To the microsecond: the first is in, the end is not, and no period reaches outside the run."""
+    end = start + length
     periods = plan_periods(start, end, every)
     assert (periods[0].start, periods[-1].end) == (start, end)
     assert all(one.end == following.start for one, following in itertools.pairwise(periods))
-    instant = start + share * (end - start - timedelta(microseconds=1))
-    assert sum(instant in period for period in periods) == 1
-    assert not any(outside in period for period in periods for outside in (end, start - timedelta(microseconds=1)))
-    assert len({period.id for period in periods}) == len(periods)
+    for instant in (start, start + share * (length - MICROSECOND), end - MICROSECOND):
+        assert sum(instant in period for period in periods) == 1
+    assert not any(outside in period for period in periods for outside in (end, start - MICROSECOND))
 
 
-@given(st.tuples(instants, instants).map(sorted))
-def test_a_month_has_its_calendar_name_and_stays_within_it(ends: list[datetime]) -> None:
-    for period in plan_periods(ends[0], ends[1] + timedelta(days=1), "month"):
-        assert period.start is not None and period.end is not None
-        last = period.end - timedelta(microseconds=1)
-        assert period.id == f"{period.start:%Y-%m}" == f"{last:%Y-%m}"
+@every_calendar
+@given(start=instants, length=lengths)
+def test_periods_are_those_of_the_calendar(every: str, start: datetime, length: timedelta) -> None:
+    """Names and true ends, also of the first and last one that the run covers in part."""
+    assert plan_periods(start, start + length, every) == expected(start, start + length, every)
 
 
-def test_a_month_covered_in_part_keeps_its_name_and_says_its_true_ends() -> None:
-    start, end = datetime(2023, 11, 15, 6, tzinfo=UTC), datetime(2024, 2, 10, tzinfo=UTC)
-    assert plan_periods(start, end, "month") == (
-        Period("2023-11", start, datetime(2023, 12, 1, tzinfo=UTC)),
-        Period("2023-12", datetime(2023, 12, 1, tzinfo=UTC), datetime(2024, 1, 1, tzinfo=UTC)),
-        Period("2024-01", datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC)),
-        Period("2024-02", datetime(2024, 2, 1, tzinfo=UTC), end),
+@every_calendar
+@given(instant=instants, before=lengths, after=lengths)
+def test_the_name_of_a_moments_period_is_the_same_whatever_start_and_end(
+    every: str, instant: datetime, before: timedelta, after: timedelta
+) -> None:
+    def name(start: datetime, end: datetime) -> str:
+        return next(period.id for period in plan_periods(start, end, every) if instant in period)
+
+    assert name(instant - before, instant + after) == name(instant, instant + MICROSECOND)
+
+
+@every_word
+@given(start=instants, length=lengths)
+def test_names_are_unique_and_safe_in_a_path(every: str, start: datetime, length: timedelta) -> None:
+    names = [period.id for period in plan_periods(start, start + length, every)]
+    assert len({name.casefold() for name in names}) == len(names)
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]+", name) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("every", "year", "count"),
+    [
+        ("day", 2023, 365),
+        ("day", 2024, 366),
+        ("dekad", 2024, 36),
+        ("15d", 2023, 24),
+        ("15d", 2024, 24),
+        ("month", 2024, 12),
+        ("quarter", 2024, 4),
+        ("season", 2024, 5),
+        ("year", 2024, 1),
+        ("span", 2024, 1),
+    ],
+)
+def test_a_year_has_so_many(every: str, year: int, count: int) -> None:
+    """A year meets five seasons: its December belongs to the next year's winter."""
+    assert len(plan_periods(utc(year, 1, 1), utc(year + 1, 1, 1), every)) == count
+
+
+@pytest.mark.parametrize(
+    ("every", "inside", "name", "start", "end"),
+    [
+        ("day", utc(2024, 2, 29, 23), "2024-02-29", utc(2024, 2, 29), utc(2024, 3, 1)),
+        ("dekad", utc(2024, 2, 10, 23), "2024-02-d1", utc(2024, 2, 1), utc(2024, 2, 11)),
+        ("dekad", utc(2024, 2, 11), "2024-02-d2", utc(2024, 2, 11), utc(2024, 2, 21)),
+        ("dekad", utc(2024, 2, 29), "2024-02-d3", utc(2024, 2, 21), utc(2024, 3, 1)),
+        ("dekad", utc(2023, 12, 31), "2023-12-d3", utc(2023, 12, 21), utc(2024, 1, 1)),
+        ("15d", utc(2024, 1, 15), "2024-15d01", utc(2024, 1, 1), utc(2024, 1, 16)),
+        ("15d", utc(2024, 3, 1), "2024-15d05", utc(2024, 3, 1), utc(2024, 3, 16)),
+        ("15d", utc(2023, 12, 31), "2023-15d24", utc(2023, 12, 12), utc(2024, 1, 1)),
+        ("15d", utc(2024, 12, 31), "2024-15d24", utc(2024, 12, 11), utc(2025, 1, 1)),
+        ("month", utc(2024, 12, 31), "2024-12", utc(2024, 12, 1), utc(2025, 1, 1)),
+        ("quarter", utc(2024, 12, 31), "2024-Q4", utc(2024, 10, 1), utc(2025, 1, 1)),
+        ("season", utc(2023, 12, 1), "2024-DJF", utc(2023, 12, 1), utc(2024, 3, 1)),
+        ("season", utc(2024, 2, 29), "2024-DJF", utc(2023, 12, 1), utc(2024, 3, 1)),
+        ("season", utc(2024, 11, 30), "2024-SON", utc(2024, 9, 1), utc(2024, 12, 1)),
+        ("year", utc(2024, 12, 31), "2024", utc(2024, 1, 1), utc(2025, 1, 1)),
+        ("year", utc(9998, 12, 31), "9998", utc(9998, 1, 1), utc(9999, 1, 1)),
+        ("season", utc(9998, 12, 31), "9999-DJF", utc(9998, 12, 1), utc(9999, 1, 1)),
+        ("month", utc(1, 1, 1), "0001-01", utc(1, 1, 1), utc(1, 2, 1)),
+    ],
+)
+def test_a_day_of_the_calendar_lies_in(every: str, inside: datetime, name: str, start: datetime, end: datetime) -> None:
+    """Leap days, ends of years, the winter that begins in December."""
+    (period,) = (one for one in plan_periods(start, end, every) if inside in one)
+    assert period == Period(name, start, end)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "name"),
+    [
+        (utc(2024, 6, 1), utc(2024, 9, 1), "2024-06-01_2024-09-01"),
+        (utc(2024, 6, 1, 6), utc(2024, 6, 1, 18, 30), "2024-06-01T060000_2024-06-01T183000"),
+        (utc(2024, 6, 1), utc(2024, 6, 1, 0, 0, 0, 1), "2024-06-01_2024-06-01T000000-000001"),
+    ],
+)
+def test_a_span_is_left_whole_and_named_by_its_ends(start: datetime, end: datetime, name: str) -> None:
+    assert plan_periods(start, end, "span") == (Period(name, start, end),)
+
+
+def config(**keys: object) -> PeriodConfig:
+    return PeriodConfig.model_validate(keys)
+
+
+def test_a_users_list_is_taken_in_order_of_time_with_its_gaps() -> None:
+    listed = config(
+        periods=(
+            ("2024-03-01", "2024-04-01T12:00"),
+            ("2023-12-31T23:00-01:00", "2024-02-01"),
+            ("2024-02-01", "2024-02-03"),
+        )
     )
+    assert periods_of(listed) == (
+        Period("2024-01-01_2024-02-01", utc(2024, 1, 1), utc(2024, 2, 1)),
+        Period("2024-02-01_2024-02-03", utc(2024, 2, 1), utc(2024, 2, 3)),
+        Period("2024-03-01_2024-04-01T120000", utc(2024, 3, 1), utc(2024, 4, 1, 12)),
+    )
+    assert not any(utc(2024, 2, 3) in period for period in periods_of(listed)), "a gap is in no period"
 
 
-def test_a_whole_month_is_one_period() -> None:
-    start, end = datetime(2024, 6, 1, tzinfo=UTC), datetime(2024, 7, 1, tzinfo=UTC)
-    assert plan_periods(start, end, "month") == (Period("2024-06", start, end),)
+@given(st.lists(instants, min_size=4, max_size=20, unique=True).map(sorted), st.randoms())
+def test_of_a_users_list_no_instant_lies_in_two_and_names_are_unique(ends: list[datetime], random: object) -> None:
+    pairs = list(zip(ends[::2], ends[1::2], strict=False))
+    random.shuffle(pairs)  # type: ignore[attr-defined]
+    periods = periods_of(config(periods=tuple(pairs)))
+    assert [(period.start, period.end) for period in periods] == sorted(pairs)
+    assert all(sum(end in period for period in periods) <= 1 for end in ends)
+    assert len({period.id for period in periods}) == len(pairs)
 
 
-def test_a_span_is_left_whole() -> None:
-    start, end = datetime(2024, 6, 1, tzinfo=UTC), datetime(2024, 9, 1, tzinfo=UTC)
-    assert plan_periods(start, end, "span") == (Period("2024-06-01_2024-09-01", start, end),)
+@every_word
+def test_a_config_says_which(every: str) -> None:
+    """Offsets become UTC, a date is its first moment."""
+    chosen = config(start="2024-01-01T02:00+02:00", end="2025-01-01", every=every)
+    assert periods_of(chosen) == plan_periods(utc(2024, 1, 1), utc(2025, 1, 1), every)
