@@ -1,59 +1,119 @@
-"""`groundswell`: the verbs beside a run."""
+"""`groundswell`: the verbs beside a run. Only the standard library is imported before the arguments are understood."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import EXIT_DONE, EXIT_PREFLIGHT, GroundswellError, StoreError
 
+_UNITS_S = {"": 1, "s": 1, "min": 60, "h": 3600, "d": 86_400}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """One verb; returns the exit code (see `pipeline.errors`)."""
     options = parser().parse_args(arguments)
     try:
-        code: int = options.verb(options)
+        if options.verb == "schema":
+            return _schema()
+        answer = importlib.import_module(f"pipeline.verbs.{options.verb}").run(options)
     except StoreError as error:
         code, message = EXIT_PREFLIGHT, f"output: {error}"
     except GroundswellError as error:
         code, message = error.exit_code, str(error)
     else:
-        return code
+        print(answer.text)
+        return int(answer.code)
     print(f"error: {message}", file=sys.stderr)
     return code
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line of every verb."""
-    made = argparse.ArgumentParser(prog="groundswell", description="Verbs beside `python -m pipeline.run CONFIG`.")
-    verbs = made.add_subparsers(required=True, metavar="VERB")
-    schema = verbs.add_parser("schema", help="print the JSON Schema of the config, for editors")
-    schema.set_defaults(verb=_schema)
-    explain = verbs.add_parser("explain", help="say why a tile's jobs would be made again, or not")
-    explain.add_argument("config", type=Path, metavar="CONFIG")
-    explain.add_argument("tile", metavar="TILE", help="tile id such as 33N-024-0246, or a job id product/tile/period")
-    explain.add_argument("--set", action="append", default=[], dest="sets", metavar="KEY=VALUE")
-    explain.add_argument("--output", metavar="URI")
-    explain.add_argument("--snapshot", type=Path, metavar="FILE")
-    explain.set_defaults(verb=_explain)
+    made = argparse.ArgumentParser(
+        prog="groundswell",
+        description="Verbs beside `python -m pipeline.run CONFIG`.",
+        epilog="exit codes: 0 done; 1 faults, differences or failed jobs; 2 bad config or usage; 3 the output or a "
+        "catalogue cannot be read; 5 nothing to do",
+    )
+    verbs = made.add_subparsers(required=True, metavar="VERB", dest="verb")
+    verbs.add_parser("schema", help="print the JSON Schema of the config, for editors")
+    _config(_add(verbs, "plan", "print what a run would do")).add_argument(
+        "--json", action="store_true", help="as JSON: every job with its scenes, bytes and memory"
+    )
+    _config(
+        _add(verbs, "explain", "say why a tile's jobs would be made again, or not"),
+        ("tile", "TILE", "tile id such as 33N-024-0246, or a job id product/tile/period"),
+    )
+    status = _output(_add(verbs, "status", "say how far a run has come, wherever it is at work"))
+    status.add_argument("--run", metavar="ID", help="a run by its id; default: the newest")
+    status.add_argument("--json", action="store_true")
+    verify = _output(_add(verbs, "verify", "check that everything committed is there, as it was committed"))
+    verify.add_argument("--product", metavar="NAME", help="only the items of one product")
+    verify.add_argument("--all", action="store_true", help="also items that are not current")
+    verify.add_argument("--quick", action="store_true", help="names and sizes only, no data is read")
+    vacuum = _output(_add(verbs, "vacuum", "remove what no item names and no run is at work on"))
+    vacuum.add_argument(
+        "--older-than", type=duration_s, default=86_400.0, metavar="AGE", help="0, 30min, 24h (the default), 7d"
+    )
+    vacuum.add_argument("--superseded", action="store_true", help="also items that are not current, and their files")
+    vacuum.add_argument("--dry-run", action="store_true", help="print what would go")
+    _output(_add(verbs, "catalog", "write catalogue pages and items.parquet anew"))
+    reproduce = _output(
+        _add(verbs, "reproduce", "make the files of an item again, from the item alone, and compare them"),
+        ("item", "ITEM", "id or key of an item"),
+    )
+    reproduce.add_argument("--to", type=Path, metavar="FOLDER", help="keep the files in this empty folder")
     return made
 
 
-def _schema(_options: argparse.Namespace) -> int:
+def duration_s(text: str) -> float:
+    """Seconds of `90s`, `30min`, `24h` or `7d`; a bare number is seconds. Raises argparse's error for anything else."""
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)(s|min|h|d|)", text.strip())
+    if match is None:
+        raise argparse.ArgumentTypeError(f"found {text!r}; allowed: 0, 90s, 30min, 24h, 7d")
+    return float(match[1]) * _UNITS_S[match[2]]
+
+
+def _add(verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str) -> argparse.ArgumentParser:
+    return verbs.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+
+
+def _config(verb: argparse.ArgumentParser, *further: tuple[str, str, str]) -> argparse.ArgumentParser:
+    """A verb about a config: what a run would do with it."""
+    verb.add_argument("config", type=Path, metavar="CONFIG")
+    _positional(verb, further)
+    verb.add_argument("--set", action="append", default=[], dest="sets", metavar="KEY=VALUE")
+    verb.add_argument("--output", metavar="URI")
+    verb.add_argument("--snapshot", type=Path, metavar="FILE")
+    return verb
+
+
+def _output(verb: argparse.ArgumentParser, *further: tuple[str, str, str]) -> argparse.ArgumentParser:
+    """A verb about an output."""
+    verb.add_argument("output", metavar="OUTPUT", help="folder, s3://bucket/prefix, or the config that writes there")
+    _positional(verb, further)
+    verb.add_argument("--endpoint", metavar="URL", help="S3 server; default: AWS, or what the config says")
+    verb.add_argument("--profile", metavar="NAME", help="profile of the AWS configuration")
+    verb.add_argument("--anonymous", action="store_true", help="send no credentials")
+    return verb
+
+
+def _positional(verb: argparse.ArgumentParser, further: Sequence[tuple[str, str, str]]) -> None:
+    for name, shown, text in further:
+        verb.add_argument(name, metavar=shown, help=text)
+
+
+def _schema() -> int:
     from pipeline.config import config_schema  # noqa: PLC0415 (heavy)
     from pipeline.products import product_models  # noqa: PLC0415
 
     print(json.dumps(config_schema(product_models()), indent=2))
-    return EXIT_DONE
-
-
-def _explain(options: argparse.Namespace) -> int:
-    from pipeline.explain import explain_tile  # noqa: PLC0415 (heavy)
-
-    print(explain_tile(options.config, options.tile, options.sets, options.output, options.snapshot))
     return EXIT_DONE
 
 

@@ -6,20 +6,23 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.config import ProductConfig, RunConfig, SourceConfig
-from pipeline.plan.grids import covering_box, utm_tiles
+from pipeline.config import GridConfig, ProductConfig, RunConfig, SourceConfig
 from pipeline.plan.jobs import ProductPlan, Targets, plan_jobs
+from pipeline.plan.outlines import covering_box
 from pipeline.plan.periods import periods_of
+from pipeline.plan.tiles import plan_tiles
 from pipeline.products import load_product
 from pipeline.read.access import Access
 from pipeline.read.raster import attempt
+from pipeline.search.area import read_area
 from pipeline.search.catalog import Query
 from pipeline.search.snapshot import HeaderReader, Snapshot, read_snapshot, search, select_items
-from pipeline.types import Asset, Grid, Item, Plan
+from pipeline.types import Asset, Grid, Item, Plan, Tile
 from pipeline.write.cog import CogOptions
 from pipeline.write.commit import list_committed
 from pipeline.write.store import Store, open_store
 from pipeline.write.tile import WriteOptions
+from pipeline.write.zarr import ZarrOptions
 
 
 @dataclass(frozen=True)
@@ -47,22 +50,15 @@ def prepare(
         load_product(entry.product).plan(entry, config.region_of(entry), write_options(config, entry))
         for entry in config.products
     )
-    targets = {
-        entry.name: Targets(
-            utm_tiles(config.area.bbox, config.grid_of(entry).tile_px, config.grid_of(entry).resolution_m),
-            periods_of(config.period_of(entry)),
-        )
-        for entry in config.products
-    }
+    targets = plan_targets(config)
     if snapshot is not None:
         found = read_snapshot(snapshot)
     else:
         spans = [config.period_of(entry) for entry in config.products]
-        tiles = [tile for target in targets.values() for tile in target.tiles]
-        box = covering_box(tiles, config.area.bbox)
+        box = covering_box([tile for target in targets.values() for tile in target.tiles])
         query = Query(box, min(span.start for span in spans), max(span.end for span in spans))
-        found = search(config.sources, query, _header_reader(config))
-    items = select_items(found, _aliases(config))
+        found = search(config.sources, query, _header_reader(config), _aliases(config))
+    items = select_items(found, _aliases(config), config.sources)
     committed: dict[str, Collection[str]] = {}
     if not overwrite:
         committed = {product.name: list_committed(store, product.name) for product in products}
@@ -71,12 +67,25 @@ def prepare(
     return Prepared(store, found, products, targets, items, plan)
 
 
+def plan_targets(config: RunConfig) -> dict[str, Targets]:
+    """Tiles and periods of each product; an area's file is read once for each grid."""
+    tiles: dict[GridConfig, tuple[Tile, ...]] = {}
+    targets = {}
+    for entry in config.products:
+        grid = config.grid_of(entry)
+        if grid not in tiles:
+            tiles[grid] = plan_tiles(read_area(config.area, grid), grid)
+        targets[entry.name] = Targets(tiles[grid], periods_of(config.period_of(entry)))
+    return targets
+
+
 def access_of(source: SourceConfig) -> Access:
     """How the files of a source are opened."""
     storage = source.storage
     return Access(
         sign=source.sign,
-        collection=source.collection or "",
+        collection=source.collection[0] if source.collection else "",
+        s3_credentials=source.s3_credentials,
         endpoint=storage.endpoint if storage else None,
         profile=storage.profile if storage else None,
         anonymous=storage.anonymous if storage else False,
@@ -86,8 +95,11 @@ def access_of(source: SourceConfig) -> Access:
 
 def write_options(config: RunConfig, entry: ProductConfig) -> WriteOptions:
     """In which formats a product is written, and how."""
-    cog = config.write_of(entry).cog
-    return WriteOptions(cog=CogOptions(compress=cog.compress, level=cog.level))
+    write = config.write_of(entry)
+    return WriteOptions(
+        cog=CogOptions(**write.cog.model_dump()) if write.cog else None,
+        zarr=ZarrOptions(**write.zarr.model_dump()) if write.zarr else None,
+    )
 
 
 def _aliases(config: RunConfig) -> dict[str, dict[str, tuple[str, ...]]]:

@@ -19,12 +19,15 @@ from rich.console import Console
 from cluster.sizing import local_cores
 from cluster.spec import ClusterSpec
 from pipeline.config import ProductConfig, RunConfig, load_config, redacted
-from pipeline.errors import EXIT_DONE, EXIT_JOBS_FAILED, NothingToDoError, PreflightError, StoreError
+from pipeline.derive import refresh_catalog, refresh_mosaics
+from pipeline.errors import EXIT_DONE, EXIT_JOBS_FAILED, NothingToDoError, PreflightError
 from pipeline.execute.drive import drive
 from pipeline.execute.interrupt import Interrupt, interruptible
 from pipeline.execute.journal import Journal
+from pipeline.execute.lease import Lease, run_lease, scratch_prefix
 from pipeline.execute.progress import show_progress
-from pipeline.execute.records import begin_run, current_items, finish_run, new_run_id
+from pipeline.execute.recipe import write_recipe
+from pipeline.execute.records import begin_run, finish_run, new_run_id, settle_run
 from pipeline.execute.task import Assignment
 from pipeline.placement import cluster_specs, open_clusters, task_budgets
 from pipeline.plan.memory import READS_IN_FLIGHT
@@ -35,9 +38,7 @@ from pipeline.read.access import Access
 from pipeline.report.text import render_plan, render_summary
 from pipeline.search.snapshot import write_snapshot
 from pipeline.types import Job, Outcome, Plan, Status
-from pipeline.write.catalog import catalog_is_current, outdate_catalog, write_catalog
-
-_CATALOG_ATTEMPTS = 5
+from pipeline.write.catalog import outdate_catalog
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Session:
 
     def composite(self, job: Job) -> xr.Dataset:
         """A job's composite as a lazy Dataset (y, x): once computed, the pixels that `run` commits."""
-        return load_product(job.kind).composite(self.open(job))
+        return load_product(job.kind).composite(job, *self._parameters(job))
 
     def run(self, jobs: Sequence[Job] | None = None) -> Result:
         """Run and commit jobs (default: all of the plan) on their regions' clusters.
@@ -95,39 +96,25 @@ class Session:
         chosen = self.plan.jobs if jobs is None else tuple(jobs)
         store, run_id, outcomes = self.prepared.store, new_run_id(datetime.now(UTC)), list[Outcome]()
         journal = Journal(store, run_id)
-        self._begin(run_id, Plan(chosen, self.plan.skipped, self.plan.notes))
-        with journal, interruptible(self.say) as interrupt:
+        with Lease(store, run_lease(run_id)):
+            self._begin(run_id, Plan(chosen, self.plan.skipped, self.plan.notes))
+            with journal, interruptible(self.say) as interrupt:
 
-            def record(outcome: Outcome) -> None:
-                journal.write({"event": "job", **asdict(outcome)})
-                if outcome.status is not Status.RETRY:
-                    outcomes.append(outcome)
+                def record(outcome: Outcome) -> None:
+                    journal.write({"event": "job", **asdict(outcome)})
+                    if outcome.status is not Status.RETRY:
+                        outcomes.append(outcome)
 
-            if chosen:
-                if self.options.overwrite:
-                    outdate_catalog(store)
-                self._drive(chosen, record, interrupt)
-        if not interrupt.code:
-            counts = {status.value: sum(outcome.status is status for outcome in outcomes) for status in Status}
-            finish_run(store, run_id, {"run": run_id, "outcomes": counts, "skipped": len(self.plan.skipped)})
-            self._write_catalog(made_any=counts[Status.DONE] > 0)
+                if chosen:
+                    if self.options.overwrite:
+                        outdate_catalog(store)
+                    self._drive(chosen, record, interrupt)
+            if not interrupt.code:
+                counts = {status.value: sum(outcome.status is status for outcome in outcomes) for status in Status}
+                finish_run(store, run_id, {"run": run_id, "outcomes": counts, "skipped": len(self.plan.skipped)})
+                refresh_catalog(store, self.config.name, self.say, made_any=counts[Status.DONE] > 0)
+                refresh_mosaics(store, self.config, self.say)
         return Result(run_id, tuple(outcomes), interrupt.code)
-
-    def _write_catalog(self, *, made_any: bool) -> None:
-        """The derived pages; every job is committed by now, so a failure here is a warning and no more.
-
-        Another run may end meanwhile and know less: whoever writes last looks again.
-        """
-        store = self.prepared.store
-        try:
-            for _ in range(_CATALOG_ATTEMPTS):
-                current = _by_product(current_items(store))
-                if not made_any and catalog_is_current(store, current):
-                    break
-                write_catalog(store, self.config.name, current)
-                made_any = False
-        except StoreError as error:
-            self.say(f"warning: the catalogue pages were not rebuilt, the next run will try again: {error}")
 
     def _parameters(self, job: Job) -> tuple[ProductConfig, Access]:
         entry = next(entry for entry in self.config.products if entry.name == job.product)
@@ -138,10 +125,11 @@ class Session:
         self.console.print(text, markup=False, highlight=False)
 
     def _begin(self, run_id: str, plan: Plan) -> None:
-        with TemporaryDirectory(prefix="groundswell-") as folder:
+        with TemporaryDirectory(prefix=scratch_prefix()) as folder:
             snapshot = Path(folder, "items.parquet")
             write_snapshot(self.prepared.snapshot, snapshot)
             begin_run(self.prepared.store, run_id, redacted(self.config), plan, snapshot)
+        settle_run(self.prepared.store, plan, self.say)
 
     def _drive(self, jobs: Sequence[Job], record: Callable[[Outcome], None], interrupt: Interrupt) -> None:
         """Clusters up, jobs through, clusters down."""
@@ -166,7 +154,8 @@ class Session:
     def assignments(self) -> dict[str, Assignment]:
         """What workers must know besides a job, by product name."""
         assignments = {}
-        for entry, plan in zip(self.config.products, self.prepared.products, strict=True):
+        written = redacted(self.config)
+        for entry, plan, text in zip(self.config.products, self.prepared.products, written["products"], strict=True):
             missing = self.config.missing_assets_of(entry)
             access = access_of(self.config.sources[entry.source])
             context = Context(
@@ -177,8 +166,10 @@ class Session:
                 # Reads from disk are decoding, so one thread a core; reads over the network are waiting.
                 threads=max(1, local_cores() // self.specs[plan.region].slots) if access.local else READS_IN_FLIGHT,
             )
+            recipe = write_recipe(text, written["sources"][entry.source], context)
+            retries = self.config.run.retries
             assignments[plan.name] = Assignment(
-                entry, context, self.prepared.store, plan, self.options.overwrite, self.config.run.retries
+                entry, context, self.prepared.store, plan, self.options.overwrite, retries, recipe
             )
         return assignments
 
@@ -196,7 +187,7 @@ def run_config(options: Options) -> int:
     started = time.monotonic()
     session = open_session(options)
     session.say(render_plan(session.plan))
-    _refuse_nothing(session)
+    refuse_nothing(session)
     if options.dry_run:
         return EXIT_DONE
     if session.plan.jobs:
@@ -210,11 +201,12 @@ def run_config(options: Options) -> int:
     return result.interrupted or (EXIT_JOBS_FAILED if failed else EXIT_DONE)
 
 
-def _refuse_nothing(session: Session) -> None:
+def refuse_nothing(session: Session) -> None:
+    """Raise NothingToDoError for a plan without any job, done or to be done."""
     if not session.plan.jobs and not session.plan.skipped:
-        area, period = session.config.area.bbox, session.config.period
+        area, period = session.config.area or "of the grid", session.config.period
         raise NothingToDoError(
-            f"no scene of any source meets area {list(area)} and period {period.start:%Y-%m-%d} to "
+            f"no scene of any source meets area {area} and period {period.start:%Y-%m-%d} to "
             f"{period.end:%Y-%m-%d} (end excluded): check area, period and sources"
         )
 
@@ -227,11 +219,3 @@ def _agree(session: Session) -> None:
     session.say(f"Requests to and bytes out of {', '.join(paid)} are charged to your account (requester pays).")
     if input("Go on? [y/N] ").strip().lower() not in {"y", "yes"}:
         raise PreflightError("not started: reading from a requester-pays source was not agreed to; --yes agrees")
-
-
-def _by_product(current: Mapping[str, str]) -> dict[str, list[str]]:
-    """Item keys by product, from item keys by job id."""
-    keys: dict[str, list[str]] = {}
-    for job_id, key in sorted(current.items()):
-        keys.setdefault(job_id.partition("/")[0], []).append(key)
-    return keys

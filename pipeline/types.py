@@ -64,7 +64,7 @@ class Item:
     time: datetime
     """Nominal acquisition, UTC."""
     solar_day: date
-    """Local solar date at the footprint's centre: scenes of one pass share it, also across midnight UTC."""
+    """Local solar date: at the footprint's centre; in a job at the tile's, so that scenes of one pass share it."""
     geometry: Json
     """GeoJSON footprint, EPSG:4326."""
     assets: Mapping[str, Asset]
@@ -189,11 +189,22 @@ class Band:
     overview: str = "average"
     """Resampling of overviews: `average` for measurements, `nearest` for codes and counts, `mode` for classes."""
     role: str = "data"
+    flags: tuple[tuple[int, str], ...] = ()
+    """Of a band of bits: (mask, its meaning in one word)."""
+
+
+@dataclass(frozen=True)
+class DataObject:
+    """One object of a folder: its key below the folder, size and digest."""
+
+    key: str
+    size_bytes: int
+    sha256: str
 
 
 @dataclass(frozen=True)
 class DataFile:
-    """One finished, validated local file waiting to be committed."""
+    """One finished, validated local file, or folder of objects, waiting to be committed."""
 
     key: str
     """Asset key in the item."""
@@ -205,6 +216,8 @@ class DataFile:
     size_bytes: int
     fields: Mapping[str, Json] = field(default_factory=dict)
     """Further STAC asset fields: `bands`, `proj:*`, `raster:*`."""
+    objects: tuple[DataObject, ...] = ()
+    """Of a folder: everything in it; `sha256` is that of the manifest that lists them, `size_bytes` their sum."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 
 import pytest
 
-from pipeline import session as module
+from pipeline import derive as module
 from pipeline.session import Session
 from pipeline.types import Job
 from pipeline.write.catalog import ITEMS_DIGEST, ROOT_KEY, write_catalog

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     Field,
@@ -17,6 +17,7 @@ from pydantic import (
     ValidationInfo,
     ValidatorFunctionWrapHandler,
     WrapValidator,
+    model_validator,
 )
 
 from pipeline.config.area import AreaConfig, GridConfig
@@ -108,7 +109,9 @@ class RunConfig(Section):
         description="Where it is written; a relative folder counts from the current directory."
     )
     storage: StorageConfig = Field(default=StorageConfig(), description="How to reach the output where it is on S3.")
-    area: AreaConfig = Field(description="Where.")
+    area: AreaConfig | None = Field(
+        default=None, description="Where; may be left out where every grid is a geobox with a shape."
+    )
     grid: GridConfig = Field(default=GridConfig(), description="The tiles and their pixels.")
     period: PeriodConfig = Field(description="When.")
     sources: Mapping[Name, SourceConfig] = Field(
@@ -124,6 +127,12 @@ class RunConfig(Section):
     run: RunSettings = Field(default=RunSettings(), description="How jobs are run.")
 
     _variables: dict[KeyPath, str] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _has_an_area(self) -> Self:
+        if self.area is None and any(self.grid_of(product).needs_area for product in self.products):
+            raise ValueError("found no area; allowed: an area, and none only with grid: {kind: geobox, shape: ...}")
+        return self
 
     @property
     def variables(self) -> dict[KeyPath, str]:

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
 from pipeline.config.section import Section
 from pipeline.config.values import HttpUrl, Name, PathOrUrl
+from pipeline.types import Json
+
+OPERATORS = ("eq", "neq", "lt", "lte", "gt", "gte", "in", "startsWith", "endsWith", "contains")
+"""Of STAC's `query`; each is also applied here, to what a server or a file gives."""
+_NEEDED = ("id", "collection", "geometry", "properties", "assets")
+"""Of an item: its place, its time, what products decide by, its files."""
+
+
+def _one_or_more(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else (value,) if isinstance(value, str) else value
+
+
+_TEXT = {"type": "string", "minLength": 1}
+Collections = Annotated[
+    tuple[Annotated[str, Field(min_length=1)], ...],
+    BeforeValidator(_one_or_more),
+    WithJsonSchema({"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]}),
+]
+"""One name or a list of names."""
 
 
 class StorageConfig(Section):
@@ -18,6 +38,25 @@ class StorageConfig(Section):
         default=None, description="Profile of the AWS configuration files to take credentials from."
     )
     anonymous: bool = Field(default=False, description="Send no credentials.")
+
+
+class FieldsConfig(Section):
+    """Which fields of the items an API is asked for."""
+
+    include: tuple[str, ...] = Field(default=(), description="Only these, and what every item needs.")
+    exclude: tuple[str, ...] = Field(default=(), description="All but these.")
+
+    @field_validator("include")
+    @classmethod
+    def _with_needed(cls, include: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*_NEEDED, *include))) if include else ()
+
+    @field_validator("exclude")
+    @classmethod
+    def _without_needed(cls, exclude: tuple[str, ...]) -> tuple[str, ...]:
+        if any(one in _NEEDED or one.startswith("properties.") for one in exclude):
+            raise ValueError(f"allowed: anything but {', '.join(_NEEDED)} and what is in properties, which is needed")
+        return exclude
 
 
 class SourceConfig(Section):
@@ -31,17 +70,44 @@ class SourceConfig(Section):
     stac: HttpUrl | None = Field(default=None, description="Address of a STAC API.")
     items: PathOrUrl | None = Field(
         default=None,
-        description="Path or address of a static catalogue, collection or item list; "
+        description="Path or address of a static catalogue, collection, item list or stac-geoparquet file; "
         "a relative path counts from the folder of this file.",
     )
-    collection: str | None = Field(default=None, min_length=1, description="Collection to search; required with stac.")
+    collection: Collections | None = Field(
+        default=None, min_length=1, description="Collection to search, or a list of them; required with stac."
+    )
+    query: Mapping[str, Mapping[str, Json]] = Field(
+        default={}, description='Limits on properties of the items, such as {"eo:cloud_cover": {lt: 80}}.'
+    )
+    filter: str | Mapping[str, Json] | None = Field(
+        default=None, description="CQL2, as text or as JSON, for a STAC API that evaluates it."
+    )
+    fields: FieldsConfig | None = Field(default=None, description="Which fields of the items a STAC API is asked for.")
     region: Name | None = Field(
         default=None, description="Cloud region the data lies in, such as us-west-2; nothing: any."
     )
-    sign: Literal["none", "planetary-computer", "requester-pays"] = Field(
+    prefer: Literal["https", "s3"] | None = Field(
+        default=None, description="Which address of a file is read where an item gives several; nothing: by region."
+    )
+    sign: Literal["none", "planetary-computer", "earthdata", "requester-pays"] = Field(
         default="none", description="How reading is authorised."
     )
+    s3_credentials: HttpUrl | None = Field(
+        default=None,
+        description="With sign: earthdata, the address that lends S3 credentials; nothing: by the name of the bucket.",
+    )
     storage: StorageConfig | None = Field(default=None, description="How to reach the data where it lies on S3.")
+
+    @field_validator("query")
+    @classmethod
+    def _known_operators(cls, query: Mapping[str, Mapping[str, Json]]) -> Mapping[str, Mapping[str, Json]]:
+        used = {operator: value for limits in query.values() for operator, value in limits.items()}
+        lists = all(isinstance(value, list) for operator, value in used.items() if operator == "in")
+        if not used.keys() <= set(OPERATORS) or not all(query.values()) or not lists:
+            raise ValueError(
+                f"allowed: for each property a mapping of {', '.join(OPERATORS)} to a value, of in to a list"
+            )
+        return query
 
     @model_validator(mode="after")
     def _one_catalogue(self) -> Self:
@@ -50,4 +116,9 @@ class SourceConfig(Section):
             raise ValueError(f"found {found}; allowed: exactly one of them")
         if self.stac is not None and self.collection is None:
             raise ValueError("found stac without collection; required: the name of a collection of that STAC API")
+        for key in ("filter", "fields"):
+            if self.stac is None and getattr(self, key) is not None:
+                raise ValueError(f"found {key} beside items; allowed: with stac only; query works with both")
+        if self.s3_credentials is not None and self.sign != "earthdata":
+            raise ValueError("found s3_credentials without sign: earthdata; allowed: both or neither")
         return self

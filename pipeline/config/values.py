@@ -93,6 +93,11 @@ PathOrUrl = Annotated[
 ]
 """A relative path counts from the config file's folder and is made absolute."""
 
+LocalFile = Annotated[
+    str, _matching(r"^(/.*|[^:]+)$", "the path of a file on this machine"), AfterValidator(_beside_config)
+]
+"""A relative path counts from the config file's folder and is made absolute."""
+
 UtcTime = Annotated[
     datetime,
     BeforeValidator(_utc),

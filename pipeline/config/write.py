@@ -1,16 +1,16 @@
-"""`write:`: in which formats results are written."""
+"""`write:`: in which stores results are written."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from pipeline.config.section import Section
 
 
 class CogConfig(Section):
-    """Cloud-optimised GeoTIFF."""
+    """Cloud-optimised GeoTIFF, one file a band."""
 
     compress: Literal["deflate", "zstd"] = Field(default="deflate", description="Codec; every reader knows deflate.")
     level: int | None = Field(default=None, ge=1, le=22, description="Level of the codec (deflate 1-9, zstd 1-22).")
@@ -23,7 +23,38 @@ class CogConfig(Section):
         return level
 
 
-class WriteConfig(Section):
-    """What is written."""
+class ZarrConfig(Section):
+    """Zarr v3, one store a tile and period."""
 
-    cog: CogConfig = Field(default=CogConfig(), description="How COGs are written.")
+    level: int = Field(default=3, ge=1, le=9, description="Level of zstd, which follows Blosc's byte shuffle.")
+    chunk_px: Literal[64, 128, 256, 512, 1024, 2048] = Field(
+        default=512, description="Side of a chunk, the least that is read at once."
+    )
+    sharded: bool = Field(
+        default=True, description="Chunks share objects of up to 2048 px; false: one object a chunk, for older readers."
+    )
+
+
+class MosaicConfig(Section):
+    """One Icechunk store of all tiles."""
+
+
+class WriteConfig(Section):
+    """What is written: the stores that are named; where no store of tiles is, COG."""
+
+    cog: CogConfig | None = Field(default=None, description="Write COGs; the default where zarr is not named.")
+    zarr: ZarrConfig | None = Field(default=None, description="Write Zarr stores.")
+    mosaic: MosaicConfig | None = Field(default=None, description="Write all tiles of a grid into one store, too.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _cog_unless_another(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "cog" not in data and data.get("zarr") is None:
+            return {**data, "cog": {}}
+        return data
+
+    @model_validator(mode="after")
+    def _some_store(self) -> WriteConfig:
+        if self.cog is None and self.zarr is None:
+            raise ValueError("allowed: cog, zarr or both; cog: null only beside zarr")
+        return self

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from pipeline.errors import PreflightError, StoreError
+from pipeline.execute.lease import repeated
 from pipeline.types import Json
 from pipeline.write.store import Store
 
@@ -44,15 +46,18 @@ class Journal:
             ) from error
         self._pending: list[str] = []
         self._segment = 0
-        self._put_at = time.monotonic()
+        self._lock = threading.Lock()
+        self._beat = repeated(self._put_segment, SEGMENT_SECONDS)
 
     def __enter__(self) -> Self:
         self.write({"event": "begin"})
+        self._beat.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._beat.__exit__(None, None, None)
         self.write({"event": "end", "error": None if error is None else type(error).__name__})
         self._put_segment()
         self._file.close()
@@ -62,18 +67,20 @@ class Journal:
         line = json.dumps({"format": FORMAT, "time": round(time.time(), 3), **record}, sort_keys=True)
         self._file.write(line + "\n")
         self._file.flush()
-        self._pending.append(line)
-        if len(self._pending) >= SEGMENT_RECORDS or time.monotonic() - self._put_at >= SEGMENT_SECONDS:
+        with self._lock:
+            self._pending.append(line)
+        if len(self._pending) >= SEGMENT_RECORDS:
             self._put_segment()
 
     def _put_segment(self) -> None:
-        self._put_at = time.monotonic()
-        if not self._pending:
-            return
-        data = ("\n".join(self._pending) + "\n").encode()
-        try:
-            self._store.put_bytes(data, f"runs/{self._run_id}/journal-{self._segment:06d}.jsonl")
-        except StoreError:
-            return  # kept in `_pending`: it goes out with the next segment
-        self._segment += 1
-        self._pending.clear()
+        """Every few seconds, also when nothing happens: what is written here is all that others know of the run."""
+        with self._lock:
+            if not self._pending:
+                return
+            data = ("\n".join(self._pending) + "\n").encode()
+            try:
+                self._store.put_bytes(data, f"runs/{self._run_id}/journal-{self._segment:06d}.jsonl")
+            except StoreError:
+                return  # kept in `_pending`: it goes out with the next segment
+            self._segment += 1
+            self._pending.clear()

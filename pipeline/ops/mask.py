@@ -7,8 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.ops.distance import distance_to
+
 NODATA, DEFECTIVE = 0, 1
 """SCL classes that state a fact about one pixel: masked exactly, never opened or dilated."""
+MARGIN = 12
+"""Code of a pixel that is masked for lying in the grown margin of others; SCL's own classes end at 11."""
+CLEAR = 16
+"""Smallest code of a clear pixel, one pixel from the nearest masked class; every further pixel of distance adds 1."""
+OUTSIDE = 255
+"""Code of a pixel that a scene does not reach."""
+MAX_DISTANCE_PX = OUTSIDE - CLEAR
 
 
 @dataclass(frozen=True)
@@ -50,19 +59,28 @@ def erode(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
     return mask if radius == 0 else ~dilate(~mask, radius)
 
 
-def clear_mask(classes: NDArray[np.uint8], mask: ClassMask) -> NDArray[np.bool_]:
-    """True = keep. Masked classes are opened (specks below `open_px` go) and dilated; no-data and defects stay exact.
+def mask_codes(classes: NDArray[np.uint8], mask: ClassMask, distance_px: int = 1) -> NDArray[np.uint8]:
+    """Why each pixel is dropped, or how far it is from what is: below `CLEAR` the masked class, or `MARGIN`.
 
-    No-data is always masked. classes: (y, x) SCL codes at native resolution. Law: the mask of a window grown by
-    `reach_px` equals the window of the whole scene's mask. Source: ODC's gm-s2 recipe (opening, then dilation) on the
-    classes of Sen2Cor's SCL.
+    A clear pixel's code is `CLEAR - 1` plus its distance to the nearest masked one in whole pixels, up to
+    `distance_px`. Masked classes are opened (specks below `open_px` go) and dilated; no-data and defects stay exact,
+    and no distance is kept from them. No-data is always masked. classes: (y, x) SCL codes at native resolution.
+
+    Law: the codes of a window grown by `reach_px + distance_px` equal the window of the whole scene's. Source: the
+    recipe gm-s2 of ODC (opening, then dilation) on the classes of Sen2Cor's SCL.
     """
     soft = [code for code in mask.classes if code not in {NODATA, DEFECTIVE}]
     lookup = np.zeros(256, np.bool_)
     lookup[soft] = True
     cloud = lookup[classes]
     cloud = dilate(dilate(erode(cloud, mask.open_px), mask.open_px), mask.dilate_px)
-    lookup[:] = False
     # Without data there is nothing to keep, whatever was asked: it must never win a pixel from a neighbouring scene.
-    lookup[[NODATA, *(code for code in mask.classes if code == DEFECTIVE)]] = True
-    return ~(cloud | lookup[classes])
+    exact = [NODATA, *(code for code in mask.classes if code == DEFECTIVE)]
+    codes = (
+        np.full(classes.shape, CLEAR, np.uint8) if distance_px == 1 else distance_to(cloud, distance_px) + (CLEAR - 1)
+    )
+    reasons = np.full(256, MARGIN, np.uint8)
+    reasons[[*soft, *exact]] = [*soft, *exact]
+    lookup[:] = False
+    lookup[exact] = True
+    return np.where(cloud | lookup[classes], reasons[classes], codes)

@@ -26,6 +26,9 @@ _BASELINES = (
 )
 OFFSET_FACTS = (*_FLAGS, *_BASELINES, "s2:product_uri", "sentinel:product_id")
 """Every property that `decide_offset` looks at."""
+_NAMES = ("s2:product_uri", "sentinel:product_id")
+FACTS = (*_FLAGS, *_BASELINES, *_NAMES)
+"""Item properties that the decision rests on."""
 _DARK_DN = 800
 _DARK_SHARE = 0.01
 _MIN_SAMPLE = 500
@@ -48,7 +51,7 @@ def processing_baseline(item_id: str, properties: Mapping[str, Any]) -> float | 
         found = re.search(r"(\d{1,2}\.\d{1,2})", str(properties.get(key, "")))
         if found:
             return float(found.group(1))
-    for text in (properties.get("s2:product_uri"), properties.get("sentinel:product_id"), item_id):
+    for text in (*(properties.get(name) for name in _NAMES), item_id):
         found = re.search(r"_N(\d{2})(\d{2})_", str(text))
         if found:
             return float(f"{found.group(1)}.{found.group(2)}")

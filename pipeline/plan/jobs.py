@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import numpy as np
 import shapely
+from affine import Affine
+from odc.geo.geobox import GeoBox
 from shapely.geometry import shape as to_geometry
 
+from pipeline.plan.curves import transformer
 from pipeline.plan.fingerprint import fingerprint, fingerprint_document, input_identity
-from pipeline.plan.grids import lonlat_outline, outline_in
-from pipeline.plan.memory import project_memory
+from pipeline.plan.memory import Holding, project_memory
+from pipeline.plan.outlines import lonlat_outline, outline_in
 from pipeline.types import Item, Job, Json, Period, Plan, Skip, Tile
 
-_MARGIN_DEG = 0.01
+_MARGIN_M, _MARGIN_DEG = 1000.0, 0.01
 """Catalogue footprints are simplified; a scene that misses a tile by less than about a kilometre is still asked."""
 _COMPRESSION = 0.65
 """Stored bytes per decoded byte of a 16-bit band; measured 0.6-0.7 on Sentinel-2 COGs."""
@@ -33,8 +38,8 @@ class ProductPlan:
     region: str
     bands: tuple[str, ...]
     """Logical names of the assets a job reads."""
-    bands_kept: int
-    """Finished bands a job must hold at once."""
+    holding: Holding
+    """What making a tile holds, for the memory plan."""
     facts: tuple[str, ...] = ()
     """Item properties that decide how the numbers are read; the fingerprint holds them."""
 
@@ -67,7 +72,7 @@ def plan_jobs(
         index = _Footprints([item for item in items if item.source == product.source])
         done = committed.get(product.name, ())
         for tile in targets[product.name].tiles:
-            near = index.touching(tile)
+            near = _dated_at(tile, index.touching(tile))
             for period in targets[product.name].periods:
                 chosen = tuple(_with_bands(item, product.bands) for item in near if item.time in period)
                 if not chosen:
@@ -82,6 +87,17 @@ def plan_jobs(
         (f"{empty} of {empty + len(jobs) + len(skipped)} tile-periods have no scene in the catalogue",) if empty else ()
     )
     return Plan(tuple(jobs), tuple(skipped), notes)
+
+
+def _dated_at(tile: Tile, items: Sequence[Item]) -> list[Item]:
+    """The items with the solar day at the tile's own middle: scenes of one pass share it, also across the antimeridian.
+
+    Mean solar time: 15 degrees of longitude an hour.
+    """
+    middle = tile.geobox.transform @ (tile.geobox.shape[1] / 2, tile.geobox.shape[0] / 2)
+    lon, _ = transformer(str(tile.geobox.crs), 4326).transform(*middle)
+    ahead = timedelta(hours=lon / 15)
+    return [replace(item, solar_day=(item.time + ahead).date()) for item in items]
 
 
 def job_document(product: ProductPlan, tile: Tile, period: Period, items: Sequence[Item]) -> Json:
@@ -101,7 +117,7 @@ def _job(product: ProductPlan, tile: Tile, period: Period, items: tuple[Item, ..
         region=product.region,
         items=ordered,
         fingerprint=fingerprint(job_document(product, tile, period, ordered)),
-        memory=project_memory(tile.geobox.shape.yx, len(ordered), days, product.bands_kept, budget_bytes),
+        memory=project_memory(tile.geobox.shape.yx, len(ordered), days, product.holding, budget_bytes),
         read_bytes=sum(_read_bytes(item, tile) for item in ordered),
     )
 
@@ -136,6 +152,15 @@ def _overlap(
     return max(min(x), box[0]), max(min(y), box[1]), min(max(x), box[2]), min(max(y), box[3])
 
 
+def _padded(geobox: GeoBox) -> GeoBox:
+    """The grid and a margin around it, measured on its own plane: a degree is short near a pole, and ends at 180."""
+    margin = _MARGIN_DEG if geobox.crs is not None and geobox.crs.geographic else _MARGIN_M
+    across, down = math.ceil(margin / abs(geobox.transform.a)), math.ceil(margin / abs(geobox.transform.e))
+    height, width = geobox.shape.yx
+    corner = geobox.transform @ Affine.translation(-across, -down)
+    return GeoBox((height + 2 * down, width + 2 * across), corner, geobox.crs)
+
+
 class _Footprints:
     """Spatial index over item footprints: which items a tile may need."""
 
@@ -145,8 +170,7 @@ class _Footprints:
         self._tree = shapely.STRtree(self._geometries)
 
     def touching(self, tile: Tile) -> list[Item]:
-        outline = lonlat_outline(tile.geobox).buffer(_MARGIN_DEG)
-        found = sorted(self._tree.query(outline, predicate="intersects"))
+        found = sorted(self._tree.query(lonlat_outline(_padded(tile.geobox)), predicate="intersects"))
         return [self._items[number] for number in found if self._grid_touches(self._items[number], tile)]
 
     @staticmethod

@@ -52,8 +52,8 @@ class Product(Protocol):
     def open(self, job: Job, entry: ProductConfig, access: Access) -> xr.Dataset:
         """The job's observations as a lazy Dataset (time, y, x): nothing is read before it is computed."""
 
-    def composite(self, observations: xr.Dataset) -> xr.Dataset:
-        """What `open` gave, reduced as `make` does it: a lazy Dataset (y, x) with the pixels of the committed bands."""
+    def composite(self, job: Job, entry: ProductConfig, access: Access) -> xr.Dataset:
+        """The job's layers as `make` makes them: a lazy Dataset (y, x), or (time, y, x), with the committed pixels."""
 
 
 def stated_rights(items: Sequence[Item], otherwise: Rights) -> Rights:

@@ -1,10 +1,12 @@
-"""An optical job as a lazy cube: the same scenes, masks and offsets as the production path, and the same pixels."""
+"""An optical job as a lazy cube: the same scenes, masks and numbers as the production path, and the same pixels."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
 from functools import partial
-from itertools import groupby
+from typing import Any
 
 import dask.array as da
 import numpy as np
@@ -12,82 +14,243 @@ import xarray as xr
 from dask.delayed import delayed
 from numpy.typing import NDArray
 
-from pipeline.ops.composite import median
-from pipeline.ops.mask import ClassMask
-from pipeline.products._optical import clear_window
+from pipeline.ops.choice import Choice, choose, note_reasons, tally
+from pipeline.ops.composite import Reducer
+from pipeline.ops.indices import Index
+from pipeline.ops.linear import Linear
+from pipeline.ops.mask import CLEAR, NODATA, OUTSIDE
+from pipeline.ops.scores import ScoreOf
+from pipeline.products._composites import Joined, Joint, Reduced
+from pipeline.products._layers import doy_layer, qa_layer
+from pipeline.products._optical import Recipe
+from pipeline.products._sources import Masking, codes_on
+from pipeline.products._work import days_of
 from pipeline.read.access import Access
-from pipeline.read.gather import LARGEST, gather
 from pipeline.read.layer import Target
 from pipeline.read.lazy import LayerFunction, open_layers
 from pipeline.types import Asset, Item, Job
 
+Array = NDArray[Any]
 
-def open_observations(
-    job: Job,
-    bands: Mapping[str, LayerFunction],
-    mask: tuple[str, ClassMask] | None,
-    shift_of: Callable[[Item], int],
-    access: Access,
-) -> xr.Dataset:
-    """A job's observations, one per solar day: lazy uint16 (time, y, x) per band, 0 = none, offset removed.
 
-    bands: how each band is read. mask: (band of the classification, what is masked). shift_of: called per scene when
-    the cube is computed, since it may read pixels. Nothing is read before; what cannot be read raises AssetError when
-    computed.
+@dataclass(frozen=True)
+class Cube:
+    """A job's scenes as lazy arrays; nothing is read before they are computed."""
+
+    job: Job
+    recipe: Recipe
+    bands: Mapping[str, Sequence[da.Array]]
+    """Per band, per scene: uint16 (y, x) of the product's stored numbers, 0 = none."""
+    codes: da.Array | None
+    """uint8 (scene, y, x) mask codes; None: nothing is masked."""
+    coordinates: Mapping[str, Array]
+    """`y` and `x`."""
+
+    def days(self, band: str, clear: Sequence[da.Array] | None) -> da.Array:
+        """uint16 (day, y, x): of each day the first scene that is clear there, in every band the same."""
+        layers = self.bands[band]
+        merged = [_merge([(layers[n], clear[n] if clear else None) for n in day]) for day in days_of(self.job.items)]
+        stacked: da.Array = da.stack(merged).rechunk({0: -1})
+        return stacked
+
+    def clear(self) -> list[da.Array] | None:
+        """Per scene, (y, x) True where it is clear; None: nothing is masked."""
+        return None if self.codes is None else [(codes >= CLEAR) & (codes < OUTSIDE) for codes in self.codes]
+
+
+def open_cube(
+    job: Job, recipe: Recipe, read: LayerFunction, linear_of: Callable[[Item], Mapping[str, Linear]], access: Access
+) -> Cube:
+    """A job's scenes, lazily; what cannot be read raises AssetError when it is computed.
+
+    read: a layer of stored numbers. linear_of: what they mean, per band; called per scene when the cube is computed,
+    since it may read pixels.
     """
-    layers = dict(bands)
-    if mask is not None:
-        layers[mask[0]] = partial(_read_clear, mask[1])
+    masking = recipe.masking
+    layers: dict[str, LayerFunction] = dict.fromkeys(recipe.bands, read)
+    if masking is not None and masking.clear is None:
+        layers[masking.band] = partial(_read_codes, masking)
     cube = open_layers(job.items, layers, job.tile.geobox, access)
-    shifts = [da.from_delayed(delayed(shift_of)(item), (), np.int64) for item in job.items]
-    days = [list(scenes) for _, scenes in groupby(range(len(job.items)), key=lambda n: job.items[n].solar_day)]
-    clear = [cube.sel(band=mask[0]).isel(time=n).data > 0 for n in range(len(job.items))] if mask is not None else None
-    arrays = {
-        band: da.stack([_merge_day(cube.sel(band=band), day, shifts, clear) for day in days]).rechunk({0: -1})
-        for band in bands
+    scenes = range(len(job.items))
+    linears = [delayed(linear_of)(item) for item in job.items]
+    bands = {
+        name: [_linear(cube.sel(band=name).isel(time=n).data, linears[n], name) for n in scenes]
+        for name in recipe.bands
     }
-    time = np.array([np.datetime64(job.items[day[0]].solar_day, "ns") for day in days])
-    return xr.Dataset(
-        {band: (("time", "y", "x"), data, {"scale_factor": 1e-4, "nodata": 0}) for band, data in arrays.items()},
-        coords={"time": time, "y": cube["y"].values, "x": cube["x"].values},
-        attrs={"crs": str(job.tile.geobox.crs), "job": job.id},
+    codes = None
+    if masking is not None:
+        stored = cube.sel(band=masking.band).data
+        codes = (stored - 1 if masking.clear is None else da.where(stored == 0, NODATA, masking.clear)).astype(np.uint8)
+    return Cube(job, recipe, bands, codes, {"y": cube["y"].values, "x": cube["x"].values})
+
+
+def lazy_observations(cube: Cube) -> xr.Dataset:
+    """One observation per solar day: lazy uint16 (time, y, x) per band, 0 = none, offset removed."""
+    clear = cube.clear()
+    return _dataset(cube, {band: cube.days(band, clear) for band in cube.bands})
+
+
+def lazy_composite(cube: Cube) -> xr.Dataset:
+    """Every layer that is committed, with the same pixels: lazy (y, x), or (time, y, x) of a time series."""
+    recipe, items = cube.recipe, cube.job.items
+    further: dict[str, da.Array] = {}
+    if recipe.score is not None and cube.codes is not None:
+        further["source"], days = _choose(cube.codes, [item.solar_day for item in items], recipe.score)
+        further["doy"] = _blocks(partial(doy_layer, items=items), "yx", further["source"], "yx", dtype=np.uint16)
+        bands = {
+            name: _merge([(layer, further["source"] == n + 1) for n, layer in enumerate(layers)])
+            for name, layers in cube.bands.items()
+        }
+        counts = [da.where(values != 0, days, 0) for values in bands.values()]
+    else:
+        clear = cube.clear()
+        bands, counts = _reduced(recipe, {name: cube.days(name, clear) for name in cube.bands})
+    count = da.stack(counts).min(axis=0).astype(np.uint16)
+    # What is lost raises when it is computed, so here nothing is.
+    qa = _blocks(partial(qa_layer, lost=np.zeros((), np.bool_)), "yx", count, "yx", dtype=np.uint8)
+    layers = {**bands, **_indices(recipe, bands), "count": count, "qa": qa}
+    layers |= {name: further[name] for name in recipe.layers}
+    if recipe.reasons is not None and cube.codes is not None:
+        layers["reasons"] = _blocks(_reasons, "yx", cube.codes, "syx", dtype=np.uint16)
+    return _dataset(cube, layers)
+
+
+def _reduced(recipe: Recipe, stacks: Mapping[str, da.Array]) -> tuple[dict[str, da.Array], list[da.Array]]:
+    """Composites by band, and what their counts are the least of."""
+    match recipe.composite:
+        case Reduced(reducer):
+            both = {
+                name: _blocks(partial(_reduce, reducer), "cyx", stack, "tyx", dtype=np.uint16, new_axes={"c": 2})
+                for name, stack in stacks.items()
+            }
+            return {name: pair[0] for name, pair in both.items()}, [pair[1] for pair in both.values()]
+        case Joined(joint):
+            made = _blocks(
+                partial(_join, joint),
+                "cyx",
+                da.stack(list(stacks.values())),
+                "btyx",
+                dtype=np.uint16,
+                new_axes={"c": len(stacks) + 1},
+            )
+            return {name: made[number] for number, name in enumerate(stacks)}, [made[-1]]
+        case _:
+            complete = da.stack([stack != 0 for stack in stacks.values()]).all(axis=0)
+            return dict(stacks), [complete.sum(axis=0)]
+
+
+def _choose(codes: da.Array, days: Sequence[date], score_of: ScoreOf) -> tuple[da.Array, da.Array]:
+    """(source, days) of the choice; a scene's scores may depend on all of its codes on the tile."""
+    codes = codes.rechunk({0: -1})
+    tallies = _blocks(
+        _tallies, "syxc", codes, "syx", dtype=np.int64, new_axes={"c": 256}, adjust_chunks={"y": 1, "x": 1}
     )
+    scores = _blocks(partial(_scores, score_of, days), "sc", tallies.sum(axis=(1, 2)), "sc", dtype=np.uint32)
+    pick = partial(_choose_block, days)
+    chosen = _blocks(pick, "cyx", codes, "syx", scores, "st", dtype=np.uint16, new_axes={"c": 2})
+    return chosen[0], chosen[1]
 
 
-def lazy_median(observations: xr.DataArray) -> xr.DataArray:
-    """Median over `time` of lazy uint16 observations (0 = none): lazy (y, x), equal to the committed composite."""
-    data = observations.data.map_blocks(_median_block, dtype=np.uint16, drop_axis=0)
-    return xr.DataArray(
-        data, dims=("y", "x"), coords={"y": observations["y"], "x": observations["x"]}, attrs=observations.attrs
-    )
+def _blocks(function: Callable[..., Array], axes: str, *pairs: Any, dtype: type[Any], **options: Any) -> da.Array:
+    """`function` of blocks that are whole along every axis that the result has not; pairs: array, its axes."""
+    whole = [
+        array.rechunk({number: -1 for number, axis in enumerate(names) if axis not in axes})
+        for array, names in zip(pairs[::2], pairs[1::2], strict=True)
+    ]
+    both = [part for pair in zip(whole, pairs[1::2], strict=True) for part in pair]
+    meta = np.empty((0,) * len(axes), dtype)
+    made: da.Array = da.blockwise(function, axes, *both, concatenate=True, meta=meta, **options)
+    return made
 
 
-def _median_block(block: NDArray[np.uint16]) -> NDArray[np.uint16]:
-    out, count = np.empty(block.shape[1:], np.uint16), np.empty(block.shape[1:], np.uint16)
-    median(block, out, count)
-    return out
+def _reduce(reducer: Reducer, stack: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    both = np.empty((2, *stack.shape[1:]), np.uint16)
+    reducer(stack, both[0], both[1])
+    return both
 
 
-def _merge_day(
-    layer: xr.DataArray, day: Sequence[int], shifts: Sequence[da.Array], clear: Sequence[da.Array] | None
-) -> da.Array:
-    """One day's scenes as one layer: the first that is clear there gives the pixel, in every band the same."""
-    merged: da.Array = da.zeros(layer.shape[1:], chunks=layer.data.chunks[1:], dtype=np.uint16)
+def _join(joint: Joint, stack: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    all_bands = np.empty((stack.shape[0] + 1, *stack.shape[2:]), np.uint16)
+    joint(stack, all_bands[:-1], all_bands[-1])
+    return all_bands
+
+
+def _tallies(codes: NDArray[np.uint8]) -> NDArray[np.int64]:
+    return np.stack([tally(scene) for scene in codes])[:, None, None, :]
+
+
+def _scores(score_of: ScoreOf, days: Sequence[date], tallies: NDArray[np.int64]) -> NDArray[np.uint32]:
+    return np.stack([score_of(day, counts) for day, counts in zip(days, tallies, strict=True)])
+
+
+def _choose_block(days: Sequence[date], codes: NDArray[np.uint8], scores: NDArray[np.uint32]) -> NDArray[np.uint16]:
+    choice = Choice.of((codes.shape[1], codes.shape[2]))
+    taken = np.zeros(codes.shape[1:], np.bool_)
+    for number, (day, scene) in enumerate(zip(days, codes, strict=True)):
+        if number and day != days[number - 1]:
+            taken[:] = False
+        choose(scene, scores[number], number + 1, taken, choice)
+    return np.stack([choice.source, choice.days])
+
+
+def _reasons(codes: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    reasons = np.zeros(codes.shape[1:], np.uint16)
+    for scene in codes:
+        note_reasons(scene, reasons)
+    return reasons
+
+
+def _indices(recipe: Recipe, bands: Mapping[str, da.Array]) -> dict[str, da.Array]:
+    """The indices of composited bands, (y, x) or (time, y, x)."""
+    names = [name for name in bands if name in recipe.index_bands]
+    made = {}
+    for index, band in recipe.index_layers():
+
+        def compute(*layers: NDArray[np.uint16], index: Index = index) -> Array:
+            return recipe.index_layer(index, dict(zip(names, layers, strict=True)))
+
+        made[index.name] = da.map_blocks(
+            compute, *(bands[name] for name in names), meta=np.empty((0,) * bands[names[0]].ndim, band.dtype)
+        )
+    return made
+
+
+def _merge(layers: Sequence[tuple[da.Array, da.Array | None]]) -> da.Array:
+    """(y, x) of the first layer that provides each pixel: where it says True, or for None where it has a number."""
+    merged: da.Array = da.zeros_like(layers[0][0])
     taken = da.zeros_like(merged, dtype=bool)
-    for scene in day:
-        stored = layer.isel(time=scene).data.astype(np.int64)
-        value = da.where(stored == 0, 0, da.clip(stored + shifts[scene], 1, LARGEST)).astype(np.uint16)
-        if clear is not None:
-            value = da.where(clear[scene] & ~taken, value, 0)
-            taken = taken | clear[scene]
-        merged = da.where(merged == 0, value, merged)
+    for layer, provided in layers:
+        has = layer != 0 if provided is None else provided
+        merged = da.where(has & ~taken, layer, merged)
+        taken = taken | has
     return merged
 
 
-def _read_clear(mask: ClassMask, asset: Asset, access: Access, item: str, target: Target) -> NDArray[np.uint16]:
-    """1 where a scene is clear, 0 elsewhere, on the cube's grid; masked on the classification's own pixels."""
-    out = np.zeros(target.shape, np.uint16)
-    found = clear_window(asset, access, item, target, mask)
-    if found is not None:
-        gather(found[0].astype(np.uint16), found[1].corner, found[1].pixels, target.corner, out)
-    return out
+def _linear(stored: da.Array, linear: object, band: str) -> da.Array:
+    table = delayed(_table)(linear, band)
+    made: da.Array = da.blockwise(_apply, "yx", stored, "yx", table, None, meta=np.empty((0, 0), np.uint16))
+    return made
+
+
+def _table(linears: Mapping[str, Linear], band: str) -> NDArray[np.uint16]:
+    return linears[band].table()
+
+
+def _apply(stored: NDArray[np.uint16], table: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    return table[stored]
+
+
+def _read_codes(masking: Masking, asset: Asset, access: Access, item: str, target: Target) -> NDArray[np.uint16]:
+    """A scene's mask codes on the cube's grid, plus one: 0, which the cube fills gaps with, is outside."""
+    return (codes_on(masking, asset, access, item, target)[0] + np.uint8(1)).astype(np.uint16)
+
+
+def _dataset(cube: Cube, layers: Mapping[str, da.Array]) -> xr.Dataset:
+    job = cube.job
+    time = np.array([np.datetime64(job.items[day[0]].solar_day, "ns") for day in days_of(job.items)])
+    variables = {}
+    for name, data in layers.items():
+        attributes = {"scale_factor": cube.recipe.scale, "nodata": 0} if name in cube.bands else {}
+        variables[name] = (("time", "y", "x")[3 - data.ndim :], data, attributes)
+    coordinates = {**cube.coordinates, **({"time": time} if any(data.ndim == 3 for data in layers.values()) else {})}
+    return xr.Dataset(variables, coords=coordinates, attrs={"crs": str(job.tile.geobox.crs), "job": job.id})

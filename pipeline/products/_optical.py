@@ -1,175 +1,200 @@
-"""What optical products share: scenes masked by a classification, merged per day, composited strip by strip."""
+"""What optical products share: a recipe told without the sensor, and the layers of a tile made by it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import groupby
-from threading import Lock
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from odc.geo.geobox import GeoBox
 
-from pipeline.errors import PermanentAssetError
-from pipeline.ops.composite import median
-from pipeline.ops.mask import NODATA, ClassMask, clear_mask
-from pipeline.products._base import Context, Ledger
-from pipeline.products._footprint import footprint
-from pipeline.read.access import Access
-from pipeline.read.gather import claim, observe
-from pipeline.read.layer import SourceWindow, Target, check_integers, read_window
-from pipeline.types import Asset, Item, Job
+from pipeline.ops.indices import Index, compute_index
+from pipeline.ops.linear import Linear
+from pipeline.ops.scores import ScoreOf
+from pipeline.plan.memory import Holding
+from pipeline.products._composites import Chosen, Composite, Joined, Reduced, Series
+from pipeline.products._layers import (
+    CHOSEN_FROM,
+    COMPLETE_DAYS,
+    COUNT,
+    DOY,
+    QA,
+    SOURCE,
+    doy_layer,
+    index_band,
+    qa_layer,
+)
+from pipeline.products._sources import ChosenScenes, Masking, Sources, all_scenes, chosen_scenes, clear_scenes
+from pipeline.products._strips import Bands, Layer
+from pipeline.products._work import Work, days_of
+from pipeline.types import Band
+from pipeline.write.tile import TileWriter
 
 
-@dataclass(frozen=True, eq=False)
-class Work:
-    """One job while it runs."""
+@dataclass(frozen=True)
+class Recipe:
+    """What to make of a tile's scenes."""
 
-    job: Job
-    context: Context
-    pool: ThreadPoolExecutor
-    ledger: Ledger
-    masked: bool
-    planes: NDArray[np.uint8]
-    """(bytes, y, x): bit s is set where scene s provides its day's pixel; at most one scene a day does."""
-    lost: NDArray[np.bool_]
-    """(y, x): an input that covers the pixel was lost."""
-    lost_lock: Lock
-    accept: Callable[[str, Asset], None]
-    """(item id, asset) → raises AssetError for a band whose numbers are not what the product takes them for."""
+    bands: Mapping[str, Band]
+    standard: Mapping[str, str]
+    """Band → its standard name in formulas."""
+    scale: float
+    """Reflectance of one stored unit."""
+    composite: Composite
+    score: ScoreOf | None
+    """Of a composite that chooses: how well a scene suits a pixel."""
+    masking: Masking | None
+    reasons: Band | None
+    """The layer of reasons, where it is asked for."""
+    layers: tuple[str, ...]
+    """`source` and `doy`, where they are asked for."""
+    indices: tuple[Index, ...]
 
     @property
-    def geobox(self) -> GeoBox:
-        return self.job.tile.geobox
+    def holding(self) -> Holding:
+        """What making a tile by it holds."""
+        bands, kept = len(self.bands), len(self.index_bands)
+        # 12 bytes for the count and a layer on its way into files, more for one in floating point.
+        floats = any(index.difference is None for index in self.indices)
+        tile = 12 + 2 * kept + 8 * floats + 2 * (self.reasons is not None)
+        match self.composite:
+            case Reduced():
+                return Holding(tile + 2)
+            case Chosen():
+                return Holding(tile + 9, day=0, scene_bits=False)
+            case Joined():
+                return Holding(tile + 2 * bands, day=2 * bands)
+            case Series():
+                # Layers of some days are on their way at once, whole.
+                return Holding(tile + 2 * bands + 2 * _LAYERS_AHEAD, day=0)
 
-    def mark(self, scene: int, rows: slice) -> tuple[NDArray[np.uint8], int]:
-        """The bits of one scene on some rows: (plane, bit). Without a mask every scene may provide every pixel."""
-        if not self.masked:
-            return self.planes[0, rows], 1
-        return self.planes[scene // 8, rows], 1 << (scene % 8)
+    @property
+    def index_bands(self) -> set[str]:
+        """Bands that an index needs."""
+        needed = {name for index in self.indices for name in index.bands}
+        return {band for band in self.bands if self.standard[band] in needed}
 
-
-@contextmanager
-def start_work(
-    job: Job, context: Context, bands: int, accept: Callable[[str, Asset], None], *, masked: bool
-) -> Iterator[Work]:
-    """Everything one job holds while it runs; `bands` counts the assets read per scene besides the mask."""
-    height, width = job.tile.geobox.shape
-    deep = (len(job.items) + 7) // 8 if masked else 1
-    with ThreadPoolExecutor(context.threads) as pool:
-        yield Work(
-            job,
-            context,
-            pool,
-            Ledger(job, context, len(job.items) * (bands + masked)),
-            masked,
-            np.full((deep, height, width), 0 if masked else 255, np.uint8),
-            np.zeros((height, width), np.bool_),
-            Lock(),
-            accept,
+    def index_layer(self, index: Index, layers: Mapping[str, Layer]) -> NDArray[np.generic]:
+        """One index of finished bands."""
+        values: NDArray[np.generic] = compute_index(
+            index, {self.standard[band]: values for band, values in layers.items()}, self.scale
         )
+        return values
+
+    def index_layers(self) -> list[tuple[Index, Band]]:
+        """Every index, and what readers need to know of it."""
+        ours = {self.standard[band]: band for band in self.bands}
+        return [(index, index_band(index, ours)) for index in self.indices]
 
 
-def mask_scenes(work: Work, band: str, mask: ClassMask, weight: int) -> None:
-    """Set each scene's bits: clear by its own classification, and not provided by an earlier scene of the same day.
+_LAYERS_AHEAD = 17
 
-    Law: a pixel of a day comes from one scene, in every band. A scene whose classification is lost takes its other
-    assets along: `weight` assets in all. Raises MissingAssetsError beyond the policy.
+
+@dataclass(eq=False)
+class Tile:
+    """What is known of a tile when its layers are written."""
+
+    count: Layer
+    preview: dict[str, Layer] = field(default_factory=dict)
+    """A few pixels of each band, for the picture."""
+
+
+def find_sources(work: Work, recipe: Recipe) -> tuple[Sources, Layer | None]:
+    """Which scene each pixel comes from, and the reasons for dropping the others where they are asked for."""
+    reasons = np.zeros(work.geobox.shape, np.uint16) if recipe.reasons is not None else None
+    if recipe.masking is None:
+        return all_scenes(work), reasons
+    if recipe.score is not None:
+        return chosen_scenes(work, recipe.masking, recipe.score, reasons), reasons
+    return clear_scenes(work, recipe.masking, reasons), reasons
+
+
+def make_layers(
+    work: Work,
+    recipe: Recipe,
+    sources: tuple[Sources, Layer | None],
+    linears: Sequence[Mapping[str, Linear]],
+    writer: TileWriter,
+) -> Tile:
+    """Every band, index and further layer, handed to the writer one at a time.
+
+    sources: as `find_sources` gives them. linears: by scene and band. Raises MissingAssetsError and OutputError.
     """
-    items = work.job.items
-
-    target = Target.rows_of(work.geobox)
-
-    def clear(item: Item) -> tuple[NDArray[np.bool_], SourceWindow] | None:
-        return work.ledger.read(
-            item, band, lambda asset: clear_window(asset, work.context.access, item.id, target, mask), weight
-        )
-
-    scenes = zip(range(len(items)), items, work.pool.map(clear, items), strict=True)
-    for _, same_day in groupby(scenes, key=lambda scene: scene[1].solar_day):
-        taken = np.zeros(work.lost.shape, np.bool_)
-        for number, item, result in same_day:
-            if work.ledger.lost(item, band):
-                work.lost[footprint(item, work.geobox)] = True
-            elif result is not None:
-                keep, window = result
-                work.ledger.note(window.note)
-                claim(keep, window.corner, window.pixels, taken, *work.mark(number, slice(None)))
-    work.ledger.check()
+    found, reasons = sources
+    bands = Bands(work, found, linears)
+    tile = (
+        _series(bands, recipe, writer) if isinstance(recipe.composite, Series) else _composited(bands, recipe, writer)
+    )
+    meaning = {Chosen: CHOSEN_FROM, Joined: COMPLETE_DAYS, Series: COMPLETE_DAYS}.get(type(recipe.composite), COUNT)
+    writer.add(tile.count, meaning)
+    writer.add(qa_layer(tile.count, work.lost), QA)
+    if isinstance(found, ChosenScenes):
+        if "source" in recipe.layers:
+            writer.add(found.source, SOURCE)
+        if "doy" in recipe.layers:
+            writer.add(doy_layer(found.source, work.job.items), DOY)
+    if recipe.reasons is not None and reasons is not None:
+        writer.add(reasons, recipe.reasons)
+    return tile
 
 
-def clear_window(
-    asset: Asset, access: Access, item: str, target: Target, mask: ClassMask
-) -> tuple[NDArray[np.bool_], SourceWindow] | None:
-    """True = keep, on the classification's own pixels, read far enough around the target that the edge is right.
-
-    None where the classification does not reach it. Raises AssetError.
-    """
-    found = read_window(asset, access, item, target, pad=mask.reach_px)
-    if found is None:
-        return None
-    if found.data.dtype.kind not in "iu" or (found.data.size and int(found.data.max()) > 255):
-        raise PermanentAssetError(
-            asset.href, f"classes are {found.data.dtype}; expected codes 0..11", item=item, asset=asset.key
-        )
-    # What is no class, or the file's own nodata, says nothing of the pixel: no data.
-    known = (found.data >= 0) & (found.data <= 11)
-    if found.nodata is not None:
-        known &= found.data != found.nodata
-    return clear_mask(np.where(known, found.data, NODATA).astype(np.uint8), mask), found
+def _composited(bands: Bands, recipe: Recipe, writer: TileWriter) -> Tile:
+    """One layer per band, and the indices of them."""
+    tile = Tile(np.full(bands.work.geobox.shape, np.iinfo(np.uint16).max, np.uint16))
+    kept: dict[str, Layer] = {}
+    for name, values, count in _finished(bands, recipe):
+        np.minimum(tile.count, count, out=tile.count)
+        tile.preview[name] = _preview(values)
+        writer.add(values, recipe.bands[name])
+        if name in recipe.index_bands:
+            kept[name] = values
+    for index, band in recipe.index_layers():
+        writer.add(recipe.index_layer(index, kept), band)
+    return tile
 
 
-def composite(work: Work, band: str, shifts: Sequence[int]) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
-    """Median and number of observations of one band, (y, x) uint16 each, strip by strip.
-
-    shifts: added to the stored numbers of each scene. Values stay within 1..65534; 0 is no observation. What cannot be
-    read goes into the ledger and onto `work.lost`.
-    """
-    height, width = work.geobox.shape
-    days = [
-        list(scenes) for _, scenes in groupby(range(len(shifts)), key=lambda scene: work.job.items[scene].solar_day)
-    ]
-    values, count = np.empty((height, width), np.uint16), np.empty((height, width), np.uint16)
-    for first in range(0, height, work.job.memory.strip_rows):
-        rows = slice(first, min(height, first + work.job.memory.strip_rows))
-        stack = np.zeros((len(days), rows.stop - rows.start, width), np.uint16)
-
-        def read_day(day: int, rows: slice = rows, stack: NDArray[np.uint16] = stack) -> None:
-            for scene in days[day]:
-                _read_scene(work, scene, band, shifts[scene], (rows, stack[day]))
-
-        list(work.pool.map(read_day, range(len(days))))
-        step = -(-stack.shape[1] // work.context.threads)
-        parts = [slice(top, top + step) for top in range(0, stack.shape[1], step)]
-        ends = ((stack[:, part], values[rows][part], count[rows][part]) for part in parts)
-        list(work.pool.map(lambda arrays: median(*arrays), ends))
-    return values, count
+def _finished(bands: Bands, recipe: Recipe) -> Iterator[tuple[str, Layer, Layer]]:
+    """(name, composite, count) of each band, in order."""
+    ledger = bands.work.ledger
+    match recipe.composite:
+        case Reduced(reducer):
+            for name in recipe.bands:
+                values, count = bands.reduce(name, reducer)
+                ledger.check()
+                yield name, values, count
+        case Joined(joint):
+            together, count = bands.reduce_jointly(list(recipe.bands), joint)
+            ledger.check()
+            yield from ((name, values, count) for name, values in zip(recipe.bands, together, strict=True))
+        case Chosen() if isinstance(bands.sources, ChosenScenes):
+            for name in recipe.bands:
+                values = bands.pick(name)
+                ledger.check()
+                yield name, values, np.where(values != 0, bands.sources.days, np.uint16(0))
 
 
-def _read_scene(work: Work, scene: int, band: str, shift: int, strip: tuple[slice, NDArray[np.uint16]]) -> None:
-    """Carry one scene's clear pixels into its day's strip; a scene that provides none there is not read."""
-    rows, out = strip
-    item = work.job.items[scene]
-    plane, bit = work.mark(scene, rows)
-    wanted = (plane & bit).astype(np.bool_)
-    if not wanted.any():
-        return
+def _series(bands: Bands, recipe: Recipe, writer: TileWriter) -> Tile:
+    """One layer per band and solar day, and the indices of each day."""
+    work, shape = bands.work, bands.work.geobox.shape
+    tile = Tile(np.zeros(shape, np.uint16))
+    layers = bands.layers(list(recipe.bands))
+    for scenes in days_of(work.job.items):
+        day, complete, kept = work.job.items[scenes[0]].solar_day, np.ones(shape, np.bool_), dict[str, Layer]()
+        for name, values in zip(recipe.bands, layers, strict=False):
+            complete &= values != 0
+            seen = tile.preview.setdefault(name, np.zeros_like(_preview(values)))
+            np.copyto(seen, _preview(values), where=seen == 0)
+            writer.add(values, recipe.bands[name], day)
+            if name in recipe.index_bands:
+                kept[name] = values
+        work.ledger.check()
+        for index, band in recipe.index_layers():
+            writer.add(recipe.index_layer(index, kept), band, day)
+        tile.count += complete
+    return tile
 
-    def carry(asset: Asset) -> bool:
-        work.accept(item.id, asset)
-        found = read_window(asset, work.context.access, item.id, Target.rows_of(work.geobox, rows.start, rows.stop))
-        if found is not None:
-            check_integers(found, asset, item.id)
-            work.ledger.note(found.note)
-            nodata = 0 if found.nodata is None else found.nodata
-            observe(found.data, found.corner, found.pixels, (rows.start, 0), (plane, bit), (nodata, shift), out)
-        return True
 
-    if work.ledger.read(item, band, carry) is None:
-        wanted = wanted if work.masked else footprint(item, work.geobox)[rows]
-        # NumPy lets go of the GIL within `|=`: two readers could undo each other's marks.
-        with work.lost_lock:
-            work.lost[rows] |= wanted
+def _preview(values: Layer) -> Layer:
+    """About 256 pixels a side."""
+    stride = max(1, max(values.shape) // 256)
+    return values[stride // 2 :: stride, stride // 2 :: stride].copy()

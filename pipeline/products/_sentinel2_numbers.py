@@ -10,13 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import AssetError, PermanentAssetError, TransientAssetError
+from pipeline.ops.linear import Linear
+from pipeline.ops.mask import NODATA, ClassMask, mask_codes
 from pipeline.ops.offset import OffsetDecision, check_offset, decide_offset
+from pipeline.products._sentinel2_config import SCALE, Sentinel2Config
 from pipeline.read.access import Access
-from pipeline.read.layer import Target, read_layer
+from pipeline.read.layer import SourceWindow, Target, read_layer, read_window
 from pipeline.read.raster import attempt
 from pipeline.types import Asset, Item
 
 _SCALES, _OFFSETS = (1e-4,), (0.0, -0.1)
+HARMONISED_BY = ("platform", "constellation")
+"""Item properties by which coefficients are found, before the name of the source."""
 
 
 def accept_numbers(item: str, asset: Asset) -> None:
@@ -31,13 +36,16 @@ def accept_numbers(item: str, asset: Asset) -> None:
             raise PermanentAssetError(asset.href, cause, item=item, asset=asset.key)
 
 
-def scene_offset(bands: Sequence[str], access: Access, item: Item) -> OffsetDecision:
+def scene_offset(bands: Sequence[str], access: Access, item: Item, *, used: bool = True) -> OffsetDecision:
     """One scene's offset: by its metadata, and where those may be wrong by the pixels of its first readable band.
 
-    Raises TransientAssetError when no band could be read but might be later: a doubtful offset is not guessed.
+    used: False for a scene that provides no pixel: its metadata will do. Raises TransientAssetError when no band could
+    be read but might be later: a doubtful offset is not guessed.
     """
     assets = [item.assets[band] for band in sorted(bands, key=lambda band: band != "red") if band in item.assets]
     decision = decide_offset(item.id, item.properties, assets[0].offset if assets else None)
+    if not used:
+        return replace(decision, doubtful=False)
     cause, passing = "no band to check it on", False
     for asset in assets if decision.doubtful else ():
         try:
@@ -49,9 +57,46 @@ def scene_offset(bands: Sequence[str], access: Access, item: Item) -> OffsetDeci
     return replace(decision, reason=f"{decision.reason}; {cause}") if decision.doubtful else decision
 
 
-def scene_shift(bands: Sequence[str], access: Access, item: Item) -> int:
-    """What is added to the scene's stored numbers; may read pixels."""
-    return scene_offset(bands, access, item).shift
+def scene_linears(config: Sentinel2Config, shift: int, item: Item) -> dict[str, Linear]:
+    """What is done to the stored numbers of a scene's bands: the offset removed, then harmonised if asked for.
+
+    Coefficients are those of the scene's platform, else of its constellation, else of its source.
+    """
+    names = (*(item.properties.get(name) for name in HARMONISED_BY), item.source)
+    asked = {name.lower(): bands for name, bands in config.harmonise.items()}
+    found = next((asked[str(name).lower()] for name in names if str(name).lower() in asked), {})
+    linears: dict[str, Linear] = {}
+    for band in config.bands:
+        gain, offset = found.get(band, (1.0, 0.0))
+        # In stored units, without the noise of a division: an offset of 0.0021 is 21.
+        linears[band] = Linear(shift, gain, round(offset / SCALE, 6))
+    return linears
+
+
+def lazy_linears(config: Sentinel2Config, access: Access, item: Item) -> dict[str, Linear]:
+    """The same; may read pixels to know the offset."""
+    return scene_linears(config, scene_offset(config.bands, access, item).shift, item)
+
+
+def mask_window(
+    mask: ClassMask, distance_px: int, asset: Asset, access: Access, item: str, target: Target
+) -> SourceWindow | None:
+    """Mask codes on the classification's own pixels, read far enough around the target that its edge is right.
+
+    None where the classification does not reach it. Raises AssetError.
+    """
+    found = read_window(asset, access, item, target, pad=mask.reach_px + (distance_px if distance_px > 1 else 0))
+    if found is None:
+        return None
+    if found.data.dtype.kind not in "iu" or (found.data.size and int(found.data.max()) > 255):
+        raise PermanentAssetError(
+            asset.href, f"classes are {found.data.dtype}; expected codes 0..11", item=item, asset=asset.key
+        )
+    # What is no class, or the file's own nodata, says nothing of the pixel: no data.
+    known = (found.data >= 0) & (found.data <= 11)
+    if found.nodata is not None:
+        known &= found.data != found.nodata
+    return replace(found, data=mask_codes(np.where(known, found.data, NODATA).astype(np.uint8), mask, distance_px))
 
 
 def read_numbers(asset: Asset, access: Access, item: str, target: Target) -> NDArray[np.uint16]:

@@ -11,19 +11,23 @@ import logging
 import os
 import re
 import socket
-import threading
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import requests
 
 from pipeline.errors import PermanentAssetError, TransientAssetError
+from pipeline.read import earthdata
+from pipeline.read.lent import Lent
 
 SAS_URL = "https://planetarycomputer.microsoft.com/api/sas/v1/token"
 """Token service of the Planetary Computer; `PC_SDK_SAS_URL` overrides it, as in Microsoft's own client."""
 
+_BLOBS = ".blob.core.windows.net"
+_AWS_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _SECRET_PARAMETERS = re.compile(
     r"(?i)([?&](?:sig|signature|token|access_token|x-amz-[a-z-]+|se|st|sp|sv|sr|skoid|sktid|ske|sks|skt|skv)=)[^&\s'\"]*"
 )
@@ -34,9 +38,11 @@ class Access:
     """How the files of one source are opened; frozen, picklable, free of secrets."""
 
     sign: str = "none"
-    """`none`, `planetary-computer` or `requester-pays`."""
+    """`none`, `planetary-computer`, `earthdata` or `requester-pays`."""
     collection: str = ""
-    """Collection whose token signs the hrefs."""
+    """Collection whose token signs the hrefs of a signing service's own host."""
+    s3_credentials: str | None = None
+    """Address that lends S3 keys to holders of an Earthdata token; None: by the name of the bucket."""
     endpoint: str | None = None
     """S3 endpoint, `http://host:port`; None: AWS."""
     profile: str | None = None
@@ -103,56 +109,86 @@ def _is_link_local(host: str) -> bool:
     return (mapped or address).is_link_local
 
 
-class _TokenCache:
-    """Tokens of this process, one per collection, renewed before they end."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._tokens: dict[tuple[str, str], tuple[str, float]] = {}
-
-    def get(self, collection: str, *, renew: bool) -> str:
-        service = os.environ.get("PC_SDK_SAS_URL", SAS_URL).rstrip("/")
-        with self._lock:
-            token, good_until = self._tokens.get((service, collection), ("", 0.0))
-            if renew or time.time() >= good_until:
-                token, good_until = _fetch_token(service, collection)
-                self._tokens[service, collection] = token, good_until
-            return token
+_TOKENS: Lent[str] = Lent()
 
 
-_TOKENS = _TokenCache()
+def sign(href: str, access: Access, *, newer_than: float = 0.0) -> str:
+    """The address to open right now: signed where the source asks for it in the address, otherwise the href itself.
+
+    A token goes only to Azure blob hosts and to the token service's own host. newer_than: a moment of
+    `time.monotonic()`; a token from before it was refused. Raises TransientAssetError when no token can be had.
+    """
+    if access.sign != "planetary-computer" or not href.startswith(("http://", "https://")):
+        return href
+    service = os.environ.get("PC_SDK_SAS_URL", SAS_URL).rstrip("/")
+    parts = urlsplit(href)
+    if parts.netloc.endswith(_BLOBS):
+        # One token a container, as Microsoft's own client asks: it needs no collection, and serves several.
+        scope = f"{parts.netloc.removesuffix(_BLOBS)}/{parts.path.split('/')[1]}"
+    elif parts.netloc == urlsplit(service).netloc:
+        scope = access.collection
+    else:
+        return href
+    address = f"{service}/{scope}"
+    token = _TOKENS.get(address, lambda: _fetch_token(address), newer_than)
+    return f"{href}{'&' if '?' in href else '?'}{token}"
 
 
-def _fetch_token(service: str, collection: str) -> tuple[str, float]:
-    """A fresh token and the time until which it is used: a fifth of its life, at most five minutes, is kept back."""
-    url = f"{service}/{collection}"
+def secrets(href: str, access: Access, *, newer_than: float = 0.0) -> dict[str, str]:
+    """GDAL configuration that authorises one open and must not outlive it; empty where the address says all.
+
+    Raises AssetError when the credentials cannot be had.
+    """
+    if href.startswith("s3://") and not access.anonymous:
+        keys = s3_keys(href, access, newer_than=newer_than)
+        return {} if keys is None else dict(zip(_AWS_KEYS, keys, strict=True))
+    token = earthdata.bearer(href, newer_than) if access.sign == "earthdata" else None
+    if token is None:
+        return {}
+    # Redirects lead to signed addresses elsewhere: the token stays with the host it is meant for.
+    return {
+        "GDAL_HTTP_HEADERS": f"Authorization: Bearer {token}",
+        "CPL_VSIL_CURL_AUTHORIZATION_HEADER_ALLOWED_IF_REDIRECT": "NO",
+    }
+
+
+def s3_keys(href: str, access: Access, *, newer_than: float = 0.0) -> tuple[str, str, str] | None:
+    """Access key, secret key and session token of the source; None: those of the environment. Raises AssetError."""
+    if access.sign == "earthdata":
+        return earthdata.s3_keys(href, access.s3_credentials, newer_than)
+    if access.profile is None:
+        return None
+    from botocore.exceptions import BotoCoreError  # noqa: PLC0415 (slow to import, only for profiles)
+
+    try:
+        credentials = _profile(access.profile)
+        if credentials is None:
+            raise PermanentAssetError(href, f"AWS profile {access.profile} has no credentials; see storage.profile")
+        frozen = credentials.get_frozen_credentials()
+    except BotoCoreError as error:
+        raise PermanentAssetError(href, f"S3: {' '.join(str(error).split())}") from None
+    return frozen.access_key, frozen.secret_key, frozen.token or ""
+
+
+@lru_cache(maxsize=16)
+def _profile(name: str) -> Any:
+    """The profile's credentials, which renew themselves: role, single sign-on and plain keys alike."""
+    from botocore.session import Session  # noqa: PLC0415 (the same)
+
+    return Session(profile=name).get_credentials()
+
+
+def _fetch_token(url: str) -> tuple[str, float]:
+    """A fresh token and the time at which it ends."""
     key = os.environ.get("PC_SDK_SUBSCRIPTION_KEY")
     try:
         answer = requests.get(url, timeout=(10, 30), headers={"Ocp-Apim-Subscription-Key": key} if key else None)
         answer.raise_for_status()
         body = answer.json()
-        token = str(body["token"])
         ends = datetime.fromisoformat(str(body["msft:expiry"])).astimezone(UTC).timestamp()
+        return str(body["token"]), ends
     except (requests.RequestException, LookupError, TypeError, ValueError) as error:
         raise TransientAssetError(url, f"no token from the signing service: {type(error).__name__}") from None
-    now = time.time()
-    return token, ends - min(300.0, 0.2 * max(0.0, ends - now))
-
-
-def sign(href: str, access: Access, *, renew: bool = False) -> str:
-    """The address to open right now: signed where the source asks for it, otherwise the href itself.
-
-    A token goes only to Azure blob hosts and to the token service's own host. `renew` asks for a new token even when
-    the cached one should still hold. Raises TransientAssetError when no token can be had.
-    """
-    if access.sign != "planetary-computer" or not href.startswith(("http://", "https://")):
-        return href
-    host = urlsplit(href).netloc
-    service = urlsplit(os.environ.get("PC_SDK_SAS_URL", SAS_URL)).netloc
-    if not host.endswith(".blob.core.windows.net") and host != service:
-        return href
-    token = _TOKENS.get(access.collection, renew=renew)
-    return f"{href}{'&' if '?' in href else '?'}{token}"
 
 
 def gdal_options(href: str, access: Access) -> dict[str, str | int]:
@@ -181,8 +217,6 @@ def gdal_options(href: str, access: Access) -> dict[str, str | int]:
             options["AWS_VIRTUAL_HOSTING"] = "FALSE"
         if access.anonymous:
             options["AWS_NO_SIGN_REQUEST"] = "YES"
-        if access.profile:
-            options["AWS_PROFILE"] = access.profile
         if access.sign == "requester-pays":
             options["AWS_REQUEST_PAYER"] = "requester"
     return options

@@ -53,20 +53,6 @@ def _gather(source, top, left, grid, first, out):  # type: ignore[no-untyped-def
 
 
 @numba.njit(nogil=True, cache=True, boundscheck=False)
-def _claim(clear, top, left, grid, first, taken, plane, bit):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0913
-    rows, cols, mesh_rows, mesh_cols, step = grid
-    height, width = clear.shape
-    ys, xs = np.empty(plane.shape[1], np.int64), np.empty(plane.shape[1], np.int64)
-    for r in range(plane.shape[0]):
-        _source_row(first[0] + r, first[1], rows, cols, mesh_rows, mesh_cols, step, ys, xs)
-        for k in range(plane.shape[1]):
-            y, x = ys[k] - top, xs[k] - left
-            if 0 <= y < height and 0 <= x < width and clear[y, x] and not taken[r, k]:
-                taken[r, k] = True
-                plane[r, k] |= bit
-
-
-@numba.njit(nogil=True, cache=True, boundscheck=False)
 def _observe(source, top, left, grid, first, plane, bit, nodata, has_nodata, shift, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0913
     rows, cols, mesh_rows, mesh_cols, step = grid
     height, width = source.shape
@@ -99,21 +85,6 @@ def gather(
     Pixels of `out` that no source pixel covers keep what they hold. Same dtype in and out.
     """
     _gather(source, *corner, _grid(pixels), first, out)
-
-
-def claim(
-    clear: NDArray[np.bool_],
-    corner: tuple[int, int],
-    pixels: PixelMap,
-    taken: NDArray[np.bool_],
-    plane: NDArray[np.uint8],
-    bit: int,
-) -> None:
-    """Mark the target pixels that one scene provides: clear in it, and not `taken` by an earlier scene of its day.
-
-    clear: window of the scene's own grid, True = keep. taken, plane: (y, x) of the target, updated in place.
-    """
-    _claim(clear, *corner, _grid(pixels), (0, 0), taken, plane, np.uint8(bit))
 
 
 def observe(  # noqa: PLR0913 (one inner loop; the arguments are its arrays)

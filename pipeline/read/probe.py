@@ -10,8 +10,8 @@ from pathlib import Path
 
 import requests
 
-from pipeline.errors import AssetError
-from pipeline.read.access import Access, sign
+from pipeline.errors import AssetError, TransientAssetError
+from pipeline.read.access import Access, s3_keys, secrets, sign
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
 PASSING = {408, 425, 429, 500, 502, 503, 504}
@@ -24,6 +24,8 @@ class Finding:
 
     transient: bool
     cause: str | None
+    refused: bool = False
+    """The server knows the file and not the credentials: they may have ended a moment ago."""
 
 
 def probe(href: str, access: Access) -> Finding:
@@ -45,8 +47,8 @@ def probe(href: str, access: Access) -> Finding:
 def _probe_http(href: str, access: Access) -> Finding:
     try:
         with requests.get(
-            sign(href, access, renew=True),
-            headers={"Range": "bytes=0-511"},
+            sign(href, access),
+            headers={"Range": "bytes=0-511", **_authorisation(href, access)},
             timeout=(10, access.timeout_s),
             stream=True,
         ) as answer:
@@ -58,21 +60,31 @@ def _probe_http(href: str, access: Access) -> Finding:
     except requests.RequestException as error:
         return Finding(transient=True, cause=f"no answer from the server: {type(error).__name__}")
     except AssetError as error:
-        return Finding(transient=True, cause=error.cause)
+        return Finding(transient=isinstance(error, TransientAssetError), cause=error.cause)
     if status in {200, 206}:
         return _judge_bytes(head, int(size) if size.isdigit() else None)
-    # A signed address can be refused because its token ended a moment ago: the next attempt signs anew.
-    passing = status in PASSING or (status in {401, 403} and access.sign == "planetary-computer")
-    return Finding(transient=passing, cause=f"HTTP {status}")
+    refused = status in {401, 403} and access.sign in {"planetary-computer", "earthdata"}
+    return Finding(transient=status in PASSING or refused, cause=f"HTTP {status}", refused=refused)
+
+
+def _authorisation(href: str, access: Access) -> dict[str, str]:
+    name, _, value = secrets(href, access).get("GDAL_HTTP_HEADERS", "").partition(": ")
+    return {name: value} if value else {}
 
 
 def _probe_s3(href: str, access: Access) -> Finding:
     import s3fs  # noqa: PLC0415 (needed only after a failure, slow to import)
     from botocore import exceptions as boto  # noqa: PLC0415 (the same)
 
+    try:
+        key, secret, token = (None if access.anonymous else s3_keys(href, access)) or (None, None, None)
+    except AssetError as error:
+        return Finding(transient=isinstance(error, TransientAssetError), cause=error.cause)
     fs = s3fs.S3FileSystem(
         anon=access.anonymous,
-        profile=access.profile,
+        key=key,
+        secret=secret,
+        token=token or None,
         endpoint_url=access.endpoint,
         requester_pays=access.sign == "requester-pays",
         # One question: whoever asked tries again by himself.
@@ -87,7 +99,8 @@ def _probe_s3(href: str, access: Access) -> Finding:
     except FileNotFoundError:
         return Finding(transient=False, cause="S3: no such key")
     except PermissionError as error:
-        return Finding(transient=False, cause=f"S3: access denied: {error}")
+        refused = access.sign == "earthdata"
+        return Finding(transient=refused, cause=f"S3: access denied: {error}", refused=refused)
     except (OSError, boto.ConnectionError, boto.HTTPClientError) as error:
         return Finding(transient=True, cause=f"S3: {error}")
     except boto.BotoCoreError as error:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from time import monotonic
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,10 +23,11 @@ from pyproj import CRS
 from pyproj.exceptions import ProjError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
+from rasterio.session import Session
 from rasterio.windows import Window
 
 from pipeline.errors import AssetError, PermanentAssetError, TransientAssetError
-from pipeline.read.access import Access, check_href, gdal_options, gdal_path, redact, sign
+from pipeline.read.access import Access, check_href, gdal_options, gdal_path, redact, secrets, sign
 from pipeline.read.probe import PASSING, Finding, probe
 from pipeline.types import Asset, Grid
 
@@ -73,16 +75,17 @@ class Raster:
 
 
 @contextmanager
-def open_raster(asset: Asset, access: Access, *, renew: bool = False) -> Iterator[Raster]:
+def open_raster(asset: Asset, access: Access, *, newer_than: float = 0.0) -> Iterator[Raster]:
     """Open one asset, signed at this moment, with the grid its own header states.
 
+    newer_than: a moment of `time.monotonic()`; credentials lent before it were refused and are not used again.
     Raises PermanentAssetError when the file is no raster we can place (no CRS, ground control points only, absurd
     size, parts elsewhere), and rasterio's errors for the rest: `attempt` turns those into asset errors.
     """
     check_href(asset.href, access)
-    address = gdal_path(sign(asset.href, access, renew=renew))
+    address = gdal_path(sign(asset.href, access, newer_than=newer_than))
     with (
-        rasterio.Env(**gdal_options(asset.href, access)),
+        _environment(asset.href, access, newer_than),
         DatasetReader(address, driver=_DRIVERS, sharing=False) as dataset,
     ):
         yield _describe(dataset, asset)
@@ -93,10 +96,11 @@ def attempt(asset: Asset, access: Access, item: str, use: Callable[[Raster], T])
 
     Raises PermanentAssetError or, when `access.attempts` were not enough, TransientAssetError.
     """
-    doubts = 0
+    doubts, refused = 0, 0.0
     for number in range(1, access.attempts + 1):
+        began = monotonic()
         try:
-            with open_raster(asset, access, renew=number > 1) as raster:
+            with open_raster(asset, access, newer_than=refused) as raster:
                 return use(raster)
         except AssetError as error:
             failure = error
@@ -104,6 +108,7 @@ def attempt(asset: Asset, access: Access, item: str, use: Callable[[Raster], T])
             _forget(asset.href, access)
             finding = probe(asset.href, access)
             doubts += finding.cause is None
+            refused = began if finding.refused else refused
             failure = _classify(asset, error, finding, once_more=doubts == 1 and "://" in asset.href)
         except ValueError as error:
             failure = PermanentAssetError(asset.href, f"cannot be read: {redact(str(error))}")
@@ -138,9 +143,27 @@ def _forget(href: str, access: Access) -> None:
     """
     if "://" not in href:
         return
-    options = {**gdal_options(href, access), "CPL_VSIL_CURL_NON_CACHED": "/vsicurl/:/vsis3/"}
-    with suppress(RasterioError, OSError, AssetError), rasterio.Env(**options):
+    with (
+        suppress(RasterioError, OSError, AssetError),
+        _environment(href, access, CPL_VSIL_CURL_NON_CACHED="/vsicurl/:/vsis3/"),
+    ):
         DatasetReader(gdal_path(sign(href, access)), driver=_DRIVERS, sharing=False).close()
+
+
+class _Keys(Session):  # type: ignore[misc]
+    """Credentials that last for one open: rasterio takes them from a session only."""
+
+    def __init__(self, options: dict[str, str]) -> None:
+        self._options = options
+
+    def get_credential_options(self) -> dict[str, str]:
+        return self._options
+
+
+def _environment(href: str, access: Access, newer_than: float = 0.0, **more: str) -> rasterio.Env:
+    """GDAL as one open needs it. Raises AssetError when the source's credentials cannot be had."""
+    lent = secrets(href, access, newer_than=newer_than)
+    return rasterio.Env(session=_Keys(lent) if lent else None, **gdal_options(href, access), **more)
 
 
 def _describe(dataset: DatasetReader, asset: Asset) -> Raster:

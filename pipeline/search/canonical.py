@@ -1,14 +1,14 @@
 """STAC items of every version and habit → one plain STAC 1.1 item of fixed types; what cannot be placed is refused.
 
-Reads STAC 0.9 to 1.1: `proj:epsg` and `proj:code`, projection fields on the item or on the asset, `raster:bands` and
-`bands`, `eo:bands` names and common names. The result is what the run's snapshot holds.
+Reads STAC 0.7 to 1.1: `eo:epsg`, `proj:epsg` and `proj:code`, projection fields on the item or on the asset,
+`raster:bands` and `bands`, `eo:bands` names and common names, also by their number in the item's own list. The result
+is what the run's snapshot holds; normalised once more it stays what it is.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -22,20 +22,20 @@ from shapely.errors import ShapelyError
 from shapely.geometry import shape as to_geometry
 
 from pipeline.errors import CatalogError
+from pipeline.search.hrefs import places
 from pipeline.types import Affine6, Json
 
 FACTS = "groundswell:facts"
 """Property that holds, as JSON text, the catalogue's own properties that products decide by."""
 _MAX_SIDE = 1_000_000
-_SIGNATURE = re.compile(
-    r"(?i)sig|signature|token|access_token|expires|awsaccesskeyid|policy|key-pair-id|x-amz-.*|x-goog-.*"
-    r"|se|st|sp|sv|sr|spr|skoid|sktid|skt|ske|sks|skv"
-)
 _PICTURES = {"visual", "overview", "thumbnail"}
 """Roles of assets made to be looked at: their bands have the names of measurements and other numbers."""
 _APART_DEG = 0.5
 """Between a declared grid and a footprint, which are often simplified, before they contradict each other."""
-_PREFIXES = ("s2:", "sentinel:", "sentinel2:", "earthsearch:", "processing:", "sat:", "sar:", "landsat:", "view:")
+_PREFIXES = (
+    *("s2:", "sentinel:", "sentinel2:", "earthsearch:", "processing:", "sat:", "sar:", "landsat:", "view:"),
+    *("grid:", "mgrs:"),
+)
 _PLAIN = ("platform", "constellation", "eo:cloud_cover", "gsd", "license", "attribution")
 
 
@@ -56,6 +56,10 @@ def canonical(raw: Mapping[str, Any], source: str) -> tuple[Json, list[str]]:
 
 def _canonical(name: str, raw: Mapping[str, Any], source: str) -> tuple[Json, list[str]]:
     properties = {key: value for key, value in (raw.get("properties") or {}).items() if value is not None}
+    if FACTS in properties:
+        properties = {**json.loads(properties[FACTS]), **properties}
+    if "platform" not in properties and "eo:platform" in properties:
+        properties["platform"] = properties["eo:platform"]
     facts = {key: value for key, value in properties.items() if key in _PLAIN or key.startswith(_PREFIXES)}
     time = instant(properties.get("datetime") or properties.get("start_datetime"))
     if time is None:
@@ -88,13 +92,6 @@ def _canonical(name: str, raw: Mapping[str, Any], source: str) -> tuple[Json, li
     }, notes
 
 
-def unsigned(href: str) -> str:
-    """The address without the parameters of a signature: what is kept of an item that was saved after signing."""
-    path, question, query = href.partition("?")
-    kept = "&".join(part for part in query.split("&") if not _SIGNATURE.fullmatch(part.partition("=")[0]))
-    return f"{path}?{kept}" if question and kept else path
-
-
 def instant(text: object) -> datetime | None:
     """A time as UTC; a time without a zone is UTC already; None for what is no RFC 3339 time."""
     try:
@@ -115,9 +112,9 @@ def _asset(asset: Mapping[str, Any], properties: Mapping[str, Any], bbox: Sequen
         problem = f"declared grid ignored: {error}; the file's own header is used"
     size, checksum = own.get("file:size"), own.get("file:checksum")
     return {
-        "href": unsigned(str(own["href"])),
+        **places(own, properties),
         "type": str(own.get("type", "")),
-        "bands": _bands(own),
+        "bands": _bands(own, properties.get("eo:bands")),
         "file:checksum": None if checksum is None else str(checksum),
         "file:size": size if isinstance(size, int) else None,
         "proj:code": grid.get("code"),
@@ -126,9 +123,15 @@ def _asset(asset: Mapping[str, Any], properties: Mapping[str, Any], bbox: Sequen
     }, problem
 
 
-def _bands(asset: Mapping[str, Any]) -> Json:
-    """One entry a band inside the file: its names, nodata, scale and offset."""
+def _bands(asset: Mapping[str, Any], listed: Json) -> Json:
+    """One entry a band inside the file: its names, nodata, scale and offset.
+
+    listed: the item's own `eo:bands`, which assets name by number before STAC 0.9.
+    """
     optical, raster, merged = (asset.get(field) or [] for field in ("eo:bands", "raster:bands", "bands"))
+    if isinstance(listed, list):
+        numbers = range(len(listed))
+        optical = [listed[one] if isinstance(one, int) and one in numbers else one for one in optical]
     count = max(1, len(optical), len(raster), len(merged))
 
     def part(parts: Sequence[Any], number: int) -> Mapping[str, Any]:
@@ -137,7 +140,12 @@ def _bands(asset: Mapping[str, Any]) -> Json:
     bands = []
     for number in range(count):
         facts = {**asset, **part(optical, number), **part(raster, number), **part(merged, number)}
-        names = [facts.get("eo:common_name"), facts.get("common_name"), facts.get("name")]
+        known = facts.get("names")
+        names = (
+            known
+            if isinstance(known, list)
+            else [facts.get("eo:common_name"), facts.get("common_name"), facts.get("name")]
+        )
         bands.append(
             {
                 "names": [str(one) for one in names if one],
@@ -154,7 +162,7 @@ def _declared_grid(fields: Mapping[str, Any], bbox: Sequence[float]) -> Json:
 
     Raises ValueError when what they say is absurd, or lies elsewhere than the item's own footprint.
     """
-    code, epsg = fields.get("proj:code"), fields.get("proj:epsg")
+    code, epsg = fields.get("proj:code"), fields.get("proj:epsg", fields.get("eo:epsg"))
     crs = str(code).upper() if code else f"EPSG:{epsg}" if epsg else fields.get("proj:wkt2")
     shape, transform = fields.get("proj:shape"), fields.get("proj:transform")
     if not crs or shape is None or transform is None:

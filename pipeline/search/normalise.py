@@ -6,21 +6,23 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from pipeline.config import SourceConfig
 from pipeline.errors import CatalogError
 from pipeline.search.canonical import FACTS, instant, points
+from pipeline.search.hrefs import preferred
 from pipeline.types import Asset, Grid, Item, Json
 
 
-def to_item(item: Json, aliases: Mapping[str, Sequence[str]]) -> Item:
+def to_item(item: Json, aliases: Mapping[str, Sequence[str]], source: SourceConfig | None = None) -> Item:
     """The same item as a frozen value; a band the item does not have is left out.
 
-    aliases: logical band → asset keys or band names that mean it, best first.
+    aliases: logical band → asset keys or band names that mean it, best first. source: which address of a file it reads.
     """
     properties = item["properties"]
     time = instant(properties["datetime"])
     if time is None:
         raise CatalogError(f"item {item['id']}: no usable time in the snapshot: {properties['datetime']!r}")
-    found = {band: next(_candidates(item["assets"], (band, *names)), None) for band, names in aliases.items()}
+    found = _bands(item, aliases)
     return Item(
         id=item["id"],
         collection=item.get("collection") or "",
@@ -28,7 +30,7 @@ def to_item(item: Json, aliases: Mapping[str, Sequence[str]]) -> Item:
         time=time,
         solar_day=solar_time(time, item["geometry"]).date(),
         geometry=item["geometry"],
-        assets={band: asset for band, asset in found.items() if asset is not None},
+        assets={band: _asset(key, item["assets"][key], number, source) for band, (key, number) in found.items()},
         updated=_canonical_time(properties.get("updated")),
         properties=json.loads(properties[FACTS]),
         href=next((link["href"] for link in item.get("links") or () if link.get("rel") == "self"), None),
@@ -44,15 +46,24 @@ def solar_time(time: datetime, geometry: Json) -> datetime:
     return time + timedelta(hours=(middle - 360 if middle > 180 else middle) / 15)
 
 
-def _candidates(assets: Mapping[str, Json], names: Sequence[str]) -> Iterator[Asset]:
+def wanted_keys(item: Json, aliases: Mapping[str, Sequence[str]]) -> set[str]:
+    """Keys of the assets that `to_item` would take."""
+    return {key for key, _ in _bands(item, aliases).values()}
+
+
+def _bands(item: Json, aliases: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, int]]:
+    """Logical band → (asset key, band number inside the file), of those the item has."""
+    found = {band: next(_candidates(item["assets"], (band, *names)), None) for band, names in aliases.items()}
+    return {band: place for band, place in found.items() if place is not None}
+
+
+def _candidates(assets: Mapping[str, Json], names: Sequence[str]) -> Iterator[tuple[str, int]]:
     """Everything that goes by one of the names: asset keys first, then band names, files with the fewest bands first.
 
     Previews and true-colour images name their bands as the measurements do. The order of the assets in the catalogue
     decides nothing: a snapshot does not keep it.
     """
-    for name in names:
-        if assets.get(name):
-            yield _asset(name, assets[name], 1)
+    yield from ((name, 1) for name in names if assets.get(name))
     named = sorted(
         (len(asset["bands"]), names.index(name), key, number)
         for key, asset in assets.items()
@@ -60,11 +71,10 @@ def _candidates(assets: Mapping[str, Json], names: Sequence[str]) -> Iterator[As
         for name in band.get("names") or ()
         if name in names
     )
-    for *_, key, number in named:
-        yield _asset(key, assets[key], number)
+    yield from ((key, number) for *_, key, number in named)
 
 
-def _asset(key: str, asset: Json, number: int) -> Asset:
+def _asset(key: str, asset: Json, number: int, source: SourceConfig | None) -> Asset:
     bands = asset.get("bands") or [{}]
     facts = bands[number - 1] if number <= len(bands) else {}
     code, shape, transform = (asset.get(f"proj:{field}") for field in ("code", "shape", "transform"))
@@ -74,7 +84,7 @@ def _asset(key: str, asset: Json, number: int) -> Asset:
         grid = Grid(code, (a, b, c, d, e, f), (int(shape[0]), int(shape[1])))
     return Asset(
         key=key,
-        href=asset["href"],
+        href=preferred(asset, source),
         band=number,
         grid=grid,
         nodata=facts.get("nodata"),

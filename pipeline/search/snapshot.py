@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import shapely
 import stac_geoparquet.arrow as geoparquet
-from shapely.geometry import shape as to_geometry
 
+from pipeline.config import SourceConfig
 from pipeline.errors import AssetError, CatalogError
-from pipeline.search.canonical import canonical, instant
-from pipeline.search.catalog import Query, read_static, search_api
-from pipeline.search.normalise import to_item
+from pipeline.search.canonical import FACTS, canonical
+from pipeline.search.catalog import Query, raw_items
+from pipeline.search.hrefs import preferred
+from pipeline.search.normalise import to_item, wanted_keys
+from pipeline.search.query import meets, within_limits
+from pipeline.search.transfer import THREADS
+from pipeline.search.versions import keep_newest
 from pipeline.types import Asset, Grid, Item, Json
 
 HeaderReader = Callable[[str, Asset], Grid]
 """(source name, asset) → the grid in the file's own header; raises AssetError."""
-_THREADS = 16
-
-
-class Source(Protocol):
-    """What of a configured source a search needs."""
-
-    @property
-    def stac(self) -> str | None: ...
-    @property
-    def items(self) -> str | None: ...
-    @property
-    def collection(self) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -44,20 +35,24 @@ class Snapshot:
     notes: tuple[str, ...] = ()
 
 
-def search(sources: Mapping[str, Source], query: Query, read_header: HeaderReader) -> Snapshot:
-    """The items of every source that meet area and time, each searched once; one bad item costs itself and a note.
+def search(
+    sources: Mapping[str, SourceConfig],
+    query: Query,
+    read_header: HeaderReader,
+    wanted: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
+) -> Snapshot:
+    """The items of every source that meet area, time and limits, each searched once; a bad one costs itself and a note.
 
-    Where an item does not say its grids, one header per such asset is read. Raises CatalogError when a catalogue
-    itself cannot be read.
+    Where an item does not say its grids, one header per such asset is read, of those that are wanted (source name →
+    logical band → names that mean it; None: all). Of a scene processed again only the newest version stays.
+    Raises CatalogError when a catalogue itself cannot be read.
     """
     found: dict[tuple[str, str, str], Json] = {}
     notes: list[str] = []
     for name, source in sources.items():
-        if source.stac is not None:
-            raw = search_api(source.stac, source.collection or "", query)
-        else:
-            raw, more = read_static(source.items or "")
-            notes += more
+        raw, more = raw_items(source, query)
+        notes += more
+        ignored = 0
         for one in raw:
             try:
                 item, repaired = canonical(one, name)
@@ -65,19 +60,35 @@ def search(sources: Mapping[str, Source], query: Query, read_header: HeaderReade
                 notes.append(f"source {name}: {error}; the item is left out")
                 continue
             notes += repaired
-            if (not source.collection or item["collection"] == source.collection) and _meets(item, query):
-                _keep_newest(found, (name, item["collection"], item["id"]), item)
-    items = [found[key] for key in sorted(found)]
-    notes += _fill_grids(items, read_header)
+            if source.collection and item["collection"] not in source.collection:
+                continue
+            if not meets(item, query):
+                continue
+            if not within_limits({**json.loads(item["properties"][FACTS]), **one["properties"]}, source.query):
+                ignored += source.stac is not None
+                continue
+            _merge(found, (name, item["collection"], item["id"]), item)
+        if ignored:
+            notes.append(f"source {name}: {ignored} items left out that the server gave although they miss its query")
+    items, replaced = keep_newest([found[key] for key in sorted(found)])
+    notes += replaced
+    notes += _fill_grids(items, sources, read_header, wanted)
     return Snapshot(tuple(items), tuple(notes))
 
 
-def select_items(snapshot: Snapshot, aliases: Mapping[str, Mapping[str, Sequence[str]]]) -> tuple[Item, ...]:
-    """The snapshot as frozen items; aliases: source name → logical band → names that mean it."""
+def select_items(
+    snapshot: Snapshot,
+    aliases: Mapping[str, Mapping[str, Sequence[str]]],
+    sources: Mapping[str, SourceConfig] | None = None,
+) -> tuple[Item, ...]:
+    """The snapshot as frozen items; aliases: source name → logical band → names that mean it.
+
+    sources: which address of a file each source reads, where an item gives several; without it, the item's own.
+    """
     return tuple(
-        to_item(item, aliases[item["properties"]["groundswell:source"]])
+        to_item(item, aliases[name], (sources or {}).get(name))
         for item in snapshot.items
-        if item["properties"]["groundswell:source"] in aliases
+        if (name := item["properties"]["groundswell:source"]) in aliases
     )
 
 
@@ -103,42 +114,40 @@ def _tidy(item: Json) -> Json:
     return {**item, "assets": {key: asset for key, asset in item["assets"].items() if asset and asset.get("href")}}
 
 
-def _meets(item: Json, query: Query) -> bool:
-    time = instant(item["properties"]["datetime"])
-    if time is None or not query.start <= time < query.end:
-        return False
-    west, south, east, north = query.bbox
-    boxes = [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]
-    footprint = to_geometry(item["geometry"])
-    return any(footprint.intersects(shapely.box(left, south, right, north)) for left, right in boxes)
-
-
-def _keep_newest(found: dict[tuple[str, str, str], Json], key: tuple[str, str, str], item: Json) -> None:
+def _merge(found: dict[tuple[str, str, str], Json], key: tuple[str, str, str], item: Json) -> None:
     """Servers return an item twice when pages shift; of two versions the later `updated` stays."""
     known = found.get(key)
     if known is None or (known["properties"]["updated"] or "") < (item["properties"]["updated"] or ""):
         found[key] = item
 
 
-def _fill_grids(items: Sequence[Json], read_header: HeaderReader) -> list[str]:
+def _fill_grids(
+    items: Sequence[Json],
+    sources: Mapping[str, SourceConfig],
+    read_header: HeaderReader,
+    wanted: Mapping[str, Mapping[str, Sequence[str]]] | None,
+) -> list[str]:
     """Grids from headers, for raster assets whose item declares none; what cannot be read is left to the job."""
-    missing = [
-        (item, key, asset)
-        for item in items
-        for key, asset in item["assets"].items()
-        if not asset["proj:shape"] and _is_raster(asset)
-    ]
+    missing = []
+    for item in items:
+        source = item["properties"]["groundswell:source"]
+        keys = item["assets"].keys() if wanted is None else wanted_keys(item, wanted.get(source, {}))
+        missing += [
+            (item["id"], source, key, asset)
+            for key, asset in item["assets"].items()
+            if key in keys and not asset["proj:shape"] and _is_raster(asset)
+        ]
 
-    def fill(entry: tuple[Json, str, Json]) -> str | None:
-        item, key, asset = entry
+    def fill(entry: tuple[str, str, str, Json]) -> str | None:
+        name, source, key, asset = entry
         try:
-            grid = read_header(item["properties"]["groundswell:source"], Asset(key=key, href=asset["href"]))
+            grid = read_header(source, Asset(key=key, href=preferred(asset, sources[source])))
         except AssetError as error:
-            return f"item {item['id']}, asset {key}: grid unknown: {error}"
+            return f"item {name}, asset {key}: grid unknown: {error}"
         asset.update({"proj:code": grid.crs, "proj:shape": list(grid.shape), "proj:transform": list(grid.transform)})
         return None
 
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         return [note for note in pool.map(fill, missing) if note]
 
 

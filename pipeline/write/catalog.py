@@ -35,16 +35,36 @@ TABLE_KEY = "items.parquet"
 ROOT_KEY = "catalog.json"
 ITEMS_DIGEST = "groundswell:items"
 """Field of the root page: digest of the item keys that the pages were written for."""
+TABLE_DIGEST = "groundswell:table"
+"""Field of the root page: SHA-256 of `items.parquet`, null where there is none."""
+DAY = "groundswell:solar_day"
+"""Field of an asset that is one day of a time series."""
 JSON_TYPE = "application/json"
 Document = dict[str, Any]
 
 
-def write_catalog(store: Store, name: str, current: Mapping[str, Collection[str]]) -> int:
-    """Write `catalog.json`, the collection pages and `items.parquet` for the given items; returns how many there were.
+@dataclass(frozen=True)
+class Derived:
+    """Everything that is derived from the current items, but for the root page."""
 
-    `current`: item keys by product, all under `items/<product>/`. Reads each item once. Hrefs are relative everywhere;
-    in `items.parquet` they are relative to the root of the output. Without any item the table is removed.
-    Raises StoreError when an item named is not there.
+    pages: dict[str, Document]
+    """By key, below `collections/`."""
+    table: Path | None
+    """`items.parquet`; None without items."""
+    products: tuple[str, ...]
+    items: str
+    """Digest of the keys of the items."""
+    count: int
+
+    def root(self, name: str, table_sha256: str | None) -> Document:
+        """The root page of an output, for a table with this digest."""
+        return _root(name, self.products, {ITEMS_DIGEST: self.items, TABLE_DIGEST: table_sha256})
+
+
+def derive_catalog(store: Store, current: Mapping[str, Collection[str]], folder: Path) -> Derived:
+    """Pages and table for the given items, in the scratch `folder`; reads each item once, puts nothing.
+
+    `current`: item keys by product, all under `items/<product>/`. Raises StoreError when an item named is not there.
     """
     collections = {product: Collected(product) for product in sorted(current)}
 
@@ -54,21 +74,34 @@ def write_catalog(store: Store, name: str, current: Mapping[str, Collection[str]
                 collected.add(key, item)
                 yield _seen_from_root(key, item)
 
-    with tempfile.TemporaryDirectory() as folder:
-        table = _write_table(items(), Path(folder))
-        if table:
-            store.put_file(table, TABLE_KEY)
-        else:
-            store.delete(TABLE_KEY)
+    table = _write_table(items(), folder)
     full = [collected for collected in collections.values() if collected.links]
     pages = {key: page for collected in full for key, page in render_pages(collected).items()}
-    for key, page in pages.items():
-        store.put_bytes(json_bytes(page), key)
     digest = _digest(key for keys in current.values() for key in keys)
-    store.put_bytes(json_bytes(_root(name, [collected.product for collected in full], digest)), ROOT_KEY)
-    for key in [key for key, _ in store.list_objects("collections/") if key not in pages]:
+    count = sum(len(collected.links) for collected in full)
+    return Derived(pages, table, tuple(collected.product for collected in full), digest, count)
+
+
+def write_catalog(store: Store, name: str, current: Mapping[str, Collection[str]]) -> int:
+    """Write `catalog.json`, the collection pages and `items.parquet` for the given items; returns how many there were.
+
+    Hrefs are relative everywhere; in `items.parquet` they are relative to the root of the output. Without any item
+    the table is removed. Raises as `derive_catalog`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        derived = derive_catalog(store, current, Path(folder))
+        table_sha256 = None
+        if derived.table:
+            store.put_file(derived.table, TABLE_KEY)
+            table_sha256 = hashlib.sha256(derived.table.read_bytes()).hexdigest()
+        else:
+            store.delete(TABLE_KEY)
+    for key, page in derived.pages.items():
+        store.put_bytes(json_bytes(page), key)
+    store.put_bytes(json_bytes(derived.root(name, table_sha256)), ROOT_KEY)
+    for key in [key for key, _ in store.list_objects("collections/") if key not in derived.pages]:
         store.delete(key)
-    return sum(len(collected.links) for collected in full)
+    return derived.count
 
 
 def catalog_is_current(store: Store, current: Mapping[str, Collection[str]]) -> bool:
@@ -116,7 +149,8 @@ class Collected:
         self.license_links |= {link["href"]: link for link in item["links"] if link["rel"] == "license"}
         self.providers |= {each["name"]: each for each in properties.get("providers", ())}
         for name, asset in item["assets"].items():
-            self.item_assets.setdefault(name, _common(asset))
+            if DAY not in asset:
+                self.item_assets.setdefault(name, _common(asset))
             if asset.get("proj:code"):
                 self.summaries.setdefault("proj:code", set()).add(asset["proj:code"])
             if "gsd" in asset:
@@ -179,7 +213,7 @@ def _collection(collected: Collected, links: list[Document]) -> Document:
     }
 
 
-def _root(name: str, products: list[str], digest: str) -> Document:
+def _root(name: str, products: Iterable[str], digests: Document) -> Document:
     children = [
         {"rel": "child", "href": f"./collections/{product}/collection.json", "type": JSON_TYPE, "title": product}
         for product in products
@@ -190,7 +224,7 @@ def _root(name: str, products: list[str], digest: str) -> Document:
         "id": name,
         "description": f"What the run {name} and the runs before it on this output have made, product by product.",
         "links": [{"rel": "root", "href": f"./{ROOT_KEY}", "type": JSON_TYPE}, *children],
-        ITEMS_DIGEST: digest,
+        **digests,
     }
 
 
@@ -199,7 +233,9 @@ def _common(asset: Document) -> Document:
     own = ("href", "file:size", "file:checksum", "proj:code", "proj:wkt2", "proj:shape", "proj:transform", "proj:bbox")
     common = {name: value for name, value in asset.items() if name not in own}
     if "bands" in common:
-        common["bands"] = [{n: v for n, v in band.items() if n != "statistics"} for band in common["bands"]]
+        common["bands"] = [
+            {n: v for n, v in band.items() if n not in ("statistics", "groundswell:days")} for band in common["bands"]
+        ]
     return common
 
 
@@ -213,8 +249,12 @@ def _read_items(store: Store, keys: Iterable[str]) -> Iterator[tuple[str, Docume
 
 
 def _seen_from_root(key: str, item: Document) -> Document:
-    """An item as a row of the table: hrefs from the root of the output; nodata a number, as a column has one type."""
+    """An item as a row of the table: hrefs from the root of the output; nodata a number, as a column has one type.
+
+    The files of single days are left out where a Zarr store holds them too: every one of them would be columns.
+    """
     folder = posixpath.dirname(key)
+    days = {name for name, asset in item["assets"].items() if DAY in asset and "zarr" in item["assets"]}
 
     def moved(part: Document) -> Document:
         href = part["href"]
@@ -228,7 +268,7 @@ def _seen_from_root(key: str, item: Document) -> Document:
 
     return {
         **item,
-        "assets": {name: typed(asset) for name, asset in item["assets"].items()},
+        "assets": {name: typed(asset) for name, asset in item["assets"].items() if name not in days},
         "links": [moved(link) for link in item["links"]],
     }
 

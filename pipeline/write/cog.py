@@ -22,7 +22,7 @@ from pipeline.types import Band, DataFile, Json, Rights
 from pipeline.write.files import finished_file
 
 MEDIA_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
-BLOCK_PX = 512
+BLOCK_PX, NARROW_BLOCK_PX = 512, 384
 LEVELS = {"deflate": (6, 9), "zstd": (9, 22)}
 """Default and highest level; the lowest is 1."""
 OVERVIEWS = ("average", "nearest", "mode")
@@ -59,7 +59,7 @@ def write_cog(
     Raises OutputError, and leaves no file, when input or result is not what it must be: rio-cogeo's strict rules,
     every pixel, grid, nodata, scale, offset and tag are checked on the finished file.
     """
-    _check_input(data, band, geobox, path, tags)
+    check_layer(data, band, geobox, path.name, tags)
     highest = LEVELS[options.compress][1]
     if options.level is not None and not 1 <= options.level <= highest:
         raise OutputError(f"{path.name}, band {band.name}: level: found {options.level}, expected 1 to {highest}")
@@ -74,6 +74,19 @@ def write_cog(
         raise
     title = band.description or band.name
     return finished_file(path, band.name, MEDIA_TYPE, (band.role,), title, _fields(data, band, geobox))
+
+
+def check_layer(data: Array, band: Band, geobox: GeoBox, name: str, tags: Mapping[str, str]) -> None:
+    """Raise OutputError, with the name of the file to be, where a layer is not what its band and grid say."""
+    for found, expected, what in (
+        (data.shape, tuple(geobox.shape), "shape"),
+        (str(data.dtype), band.dtype, "dtype"),
+        (_holds(band), True, f"nodata {band.nodata} is a value of {band.dtype}"),
+        (band.overview in OVERVIEWS, True, f"overview {band.overview!r} is one of {', '.join(OVERVIEWS)}"),
+        ([name for name in RIGHTS_TAGS if not tags.get(name)], [], "missing rights tags"),
+    ):
+        if found != expected:
+            raise OutputError(f"{name}, band {band.name}: {what}: found {found}, expected {expected}")
 
 
 def statistics(data: Array, nodata: float | None) -> dict[str, float]:
@@ -98,6 +111,22 @@ def statistics(data: Array, nodata: float | None) -> dict[str, float]:
         "stddev": _digits(math.sqrt(square / count)),
         "valid_percent": _digits(100.0 * count / data.size),
     }
+
+
+def band_fields(band: Band) -> dict[str, Json]:
+    """STAC's words for what a band's stored numbers are."""
+    described: dict[str, Json] = {
+        "name": band.name,
+        "description": band.description,
+        "data_type": band.dtype,
+        "nodata": None if band.nodata is None else json_number(band.nodata),
+        "unit": band.unit,
+        "raster:scale": band.scale,
+        "raster:offset": band.offset,
+        "eo:common_name": band.common_name,
+        "eo:center_wavelength": band.center_wavelength_um,
+    }
+    return {name: value for name, value in described.items() if value not in (None, "")}
 
 
 def grid_fields(geobox: GeoBox) -> dict[str, Json]:
@@ -127,18 +156,6 @@ def json_number(value: float) -> float | int | str:
     if math.isinf(value):
         return "inf" if value > 0 else "-inf"
     return int(value) if float(value).is_integer() else float(value)
-
-
-def _check_input(data: Array, band: Band, geobox: GeoBox, path: Path, tags: Mapping[str, str]) -> None:
-    for found, expected, what in (
-        (data.shape, tuple(geobox.shape), "shape"),
-        (str(data.dtype), band.dtype, "dtype"),
-        (_holds(band), True, f"nodata {band.nodata} is a value of {band.dtype}"),
-        (band.overview in OVERVIEWS, True, f"overview {band.overview!r} is one of {', '.join(OVERVIEWS)}"),
-        ([name for name in RIGHTS_TAGS if not tags.get(name)], [], "missing rights tags"),
-    ):
-        if found != expected:
-            raise OutputError(f"{path.name}, band {band.name}: {what}: found {found}, expected {expected}")
 
 
 def _holds(band: Band) -> bool:
@@ -171,11 +188,17 @@ def _write(data: Array, band: Band, geobox: GeoBox, path: Path, options: CogOpti
             COMPRESS=options.compress.upper(),
             LEVEL=LEVELS[options.compress][0] if options.level is None else options.level,
             PREDICTOR="YES",
-            BLOCKSIZE=BLOCK_PX,
+            BLOCKSIZE=_block_px(*data.shape),
             OVERVIEW_RESAMPLING=band.overview.upper(),
             BIGTIFF="IF_SAFER",
             NUM_THREADS=1,
         )
+
+
+def _block_px(rows: int, columns: int) -> int:
+    """512, but never exactly as wide as a level that is taller: rio-cogeo takes such blocks for strips."""
+    levels = ((math.ceil(rows / 2**level), math.ceil(columns / 2**level)) for level in range(32))
+    return NARROW_BLOCK_PX if any(rows > BLOCK_PX and columns == BLOCK_PX for rows, columns in levels) else BLOCK_PX
 
 
 def _check_output(data: Array, band: Band, geobox: GeoBox, path: Path, tags: Mapping[str, str]) -> None:
@@ -206,22 +229,7 @@ def _check_output(data: Array, band: Band, geobox: GeoBox, path: Path, tags: Map
 
 
 def _fields(data: Array, band: Band, geobox: GeoBox) -> dict[str, Json]:
-    described: dict[str, Json] = {
-        "name": band.name,
-        "description": band.description,
-        "data_type": band.dtype,
-        "nodata": None if band.nodata is None else json_number(band.nodata),
-        "unit": band.unit,
-        "statistics": statistics(data, band.nodata),
-        "raster:scale": band.scale,
-        "raster:offset": band.offset,
-        "eo:common_name": band.common_name,
-        "eo:center_wavelength": band.center_wavelength_um,
-    }
-    return {
-        "bands": [{name: value for name, value in described.items() if value not in (None, "")}],
-        **grid_fields(geobox),
-    }
+    return {"bands": [{**band_fields(band), "statistics": statistics(data, band.nodata)}], **grid_fields(geobox)}
 
 
 def _valid_strips(data: Array, nodata: float | None) -> Iterator[Array]:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import deque
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from pipeline.errors import OutputError, StoreError
-from pipeline.types import Job, Json, Made
+from pipeline.types import DataFile, Job, Json, Made
 from pipeline.write.files import json_bytes
 from pipeline.write.stac import data_key, item_key, render_item
 from pipeline.write.store import Store
 
 logger = logging.getLogger(__name__)
+
+PUTS_AT_ONCE = 8
+"""Objects of one folder in flight."""
 
 
 @dataclass(frozen=True)
@@ -28,19 +34,21 @@ class Committed:
     """False when an equal item of the same fingerprint was there already."""
 
 
+class OtherFilesError(StoreError):
+    """An item of the same fingerprint is there, and names other files."""
+
+
 def commit(store: Store, job: Job, made: Made, *, overwrite: bool = False, now: datetime | None = None) -> Committed:
     """Publish a job: after it returns the item names only files that are there, whole; before, nobody sees the job.
 
     Safe to do twice, or from two processes at once: names hold fingerprint and content, and the item is put only where
     none is. An item with the same fingerprint and the same files is the same commit. With `overwrite` the item is
-    replaced. Raises StoreError when the item there names other files, or when the store fails, and OutputError when a
-    local file is no longer the one that was validated.
+    replaced. Raises OtherFilesError when the item there names other files, StoreError when the store fails, and
+    OutputError when a local file is no longer the one that was validated.
     """
     for file in made.files:
-        if (found := file.path.stat().st_size) != file.size_bytes:
-            raise OutputError(f"{job.id}: {file.path}: found {found} bytes, expected the {file.size_bytes} validated")
         _step(f"data_put:{file.key}")
-        store.put_file(file.path, data_key(job, file))
+        _put(store, job, file)
         _step(f"data_put_done:{file.key}")
     _step("item_render")
     item = render_item(job, made, created=now or datetime.now(UTC).replace(microsecond=0))
@@ -74,6 +82,31 @@ def fingerprint_of(key: str) -> str | None:
     return fingerprint if dot and underscore and suffix == "json" else None
 
 
+def _put(store: Store, job: Job, file: DataFile) -> None:
+    """One atomic put a file, or an object of a folder; of these some are on their way at once."""
+    key = data_key(job, file)
+    if not file.objects:
+        _check_size(job, file.path, file.size_bytes)
+        store.put_file(file.path, key)
+        return
+    on_their_way: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(PUTS_AT_ONCE) as pool:
+        for one in file.objects:
+            path = file.path / one.key
+            _check_size(job, path, one.size_bytes)
+            if len(on_their_way) == PUTS_AT_ONCE:
+                on_their_way.popleft().result()
+            _step(f"object_put:{file.key}/{one.key}")
+            on_their_way.append(pool.submit(store.put_file, path, f"{key}/{one.key}"))
+        for put in on_their_way:
+            put.result()
+
+
+def _check_size(job: Job, path: Path, expected: int) -> None:
+    if (found := path.stat().st_size) != expected:
+        raise OutputError(f"{job.id}: {path}: found {found} bytes, expected the {expected} validated")
+
+
 def _step(name: str) -> None:
     """Announce a step just before it is taken: tests stop the process here."""
     logger.debug("commit step %s", name)
@@ -89,12 +122,13 @@ def _check_same(store: Store, key: str, item: Mapping[str, Json]) -> None:
     expected = _files(item)
     differing = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
     if differing:
-        raise StoreError(
+        raise OtherFilesError(
             f"{store.uri}, key {key}: an item of the same fingerprint is there with other files for "
             f"{', '.join(differing)}; the same inputs should give the same bytes. If another version of the software "
             "made it, keep it; run with --overwrite to replace it"
         )
 
 
-def _files(item: Mapping[str, Json]) -> dict[str, tuple[str, int, str]]:
-    return {name: (asset["href"], asset["file:size"], asset["file:checksum"]) for name, asset in item["assets"].items()}
+def _files(item: Mapping[str, Json]) -> dict[str, str]:
+    """Href by asset: it holds the content's digest, of a folder that of its manifest."""
+    return {name: asset["href"] for name, asset in item["assets"].items()}

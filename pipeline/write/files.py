@@ -19,6 +19,11 @@ def json_bytes(document: Json) -> bytes:
     return text.encode("utf-8") + b"\n"
 
 
+def document_digest(document: Json) -> str:
+    """SHA-256 of a document as this project writes it, hexadecimal: kept in the document itself, without it there."""
+    return hashlib.sha256(json_bytes(document)).hexdigest()
+
+
 def finished_file(
     path: Path, key: str, media_type: str, roles: tuple[str, ...], title: str, fields: Mapping[str, Json]
 ) -> DataFile:

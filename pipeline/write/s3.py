@@ -7,6 +7,7 @@ are off, so that what is tried how often is decided in `S3Store._call` alone.
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import hashlib
 import mimetypes
@@ -15,6 +16,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,6 +27,7 @@ from fsspec.asyn import sync
 
 from pipeline.errors import StoreError, TransientStoreError
 from pipeline.write.keys import check_key, check_prefix
+from pipeline.write.store import Entry, Unfinished
 
 MAX_PUT_BYTES = 5 * 1024**3
 """Largest object S3 takes in one PutObject; more needs a multipart upload, which is not atomic to abandon."""
@@ -107,19 +110,57 @@ class S3Store:
             return False
         return True
 
+    def digest(self, key: str) -> tuple[int, str]:
+        full = self._full(key)
+        found: tuple[int, str] = self._attempts(
+            "get_object", key, lambda fs: sync(fs.loop, _digest, fs, self.bucket, full)
+        )
+        return found
+
     def list_objects(self, prefix: str = "") -> Iterator[tuple[str, int]]:
-        root = f"{self.prefix}/" if self.prefix else ""
-        query: dict[str, Any] = {"Bucket": self.bucket, "Prefix": root + check_prefix(prefix)}
+        return ((entry.key, entry.size_bytes) for entry in self.list_entries(prefix))
+
+    def list_entries(self, prefix: str = "") -> Iterator[Entry]:
+        query: dict[str, Any] = {"Prefix": self._root + check_prefix(prefix)}
         while True:
-            page = self._attempts("list_objects_v2", prefix, lambda fs: fs.call_s3("list_objects_v2", **query))
-            for entry in page.get("Contents", ()):
-                yield entry["Key"].removeprefix(root), entry["Size"]
+            page = self._bucket_call("list_objects_v2", prefix, query)
+            for one in page.get("Contents", ()):
+                yield Entry(one["Key"].removeprefix(self._root), one["Size"], one["LastModified"].timestamp())
             if not page.get("IsTruncated"):
                 return
             query["ContinuationToken"] = page["NextContinuationToken"]
 
     def delete(self, key: str) -> None:
         self._call("delete_object", key)
+
+    def now_s(self) -> float:
+        """The server's own, in whole seconds: the date of its answer."""
+        query = {"Prefix": self._root, "MaxKeys": 1}
+        answer = self._bucket_call("list_objects_v2", "", query)
+        headers: dict[str, str] = answer["ResponseMetadata"]["HTTPHeaders"]
+        return parsedate_to_datetime(headers["date"]).timestamp()
+
+    def list_unfinished(self) -> Iterator[Unfinished]:
+        query: dict[str, Any] = {"Prefix": self._root}
+        while True:
+            page = self._bucket_call("list_multipart_uploads", "", query)
+            for one in page.get("Uploads", ()):
+                name = one["Key"].removeprefix(self._root)
+                yield Unfinished(name, one["UploadId"], one["Initiated"].timestamp())
+            if not page.get("IsTruncated"):
+                return
+            query |= {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
+
+    def drop_unfinished(self, one: Unfinished) -> None:
+        with contextlib.suppress(_MissingError):
+            self._call("abort_multipart_upload", one.name, UploadId=one.token)
+
+    @property
+    def _root(self) -> str:
+        return f"{self.prefix}/" if self.prefix else ""
+
+    def _bucket_call(self, operation: str, prefix: str, query: dict[str, Any]) -> Any:
+        return self._attempts(operation, prefix, lambda fs: fs.call_s3(operation, Bucket=self.bucket, **query))
 
     def _full(self, key: str) -> str:
         return check_key(f"{self.prefix}/{check_key(key)}" if self.prefix else key)
@@ -221,6 +262,16 @@ async def _read(fs: s3fs.S3FileSystem, bucket: str, key: str) -> bytes:
     async with response["Body"] as body:
         data: bytes = await body.read()
     return data
+
+
+async def _digest(fs: s3fs.S3FileSystem, bucket: str, key: str) -> tuple[int, str]:
+    response = await fs._call_s3("get_object", Bucket=bucket, Key=key)  # noqa: SLF001 (as above)
+    size_bytes, digest = 0, hashlib.sha256()
+    async with response["Body"] as body:
+        while chunk := await body.read(1 << 20):
+            size_bytes += len(chunk)
+            digest.update(chunk)
+    return size_bytes, digest.hexdigest()
 
 
 def _md5(data: bytes = b"") -> hashlib._Hash:

@@ -17,6 +17,7 @@ import rasterio
 import pipeline
 from pipeline.errors import OutputError
 from pipeline.types import DataFile, Job, Json, Made
+from pipeline.write.files import document_digest
 from pipeline.write.footprint import tile_footprint
 
 STAC_VERSION = "1.1.0"
@@ -28,6 +29,8 @@ MAX_DERIVED_FROM = 100
 
 ITEM_TYPE = "application/geo+json"
 OWN_PREFIX = "groundswell"
+ITEM_DIGEST = f"{OWN_PREFIX}:digest"
+"""Property with the digest of the item without it, so that `verify` notices a changed item too."""
 EXTENSIONS = {
     "eo": "https://stac-extensions.github.io/eo/v2.0.0/schema.json",
     "file": "https://stac-extensions.github.io/file/v2.1.0/schema.json",
@@ -47,7 +50,10 @@ def item_key(job: Job) -> str:
 
 
 def data_key(job: Job, file: DataFile) -> str:
-    """Where a data file of a job lies: its name holds the fingerprint and the content, so no put can spoil another."""
+    """Where a data file of a job lies: its name holds the fingerprint and the content, so no put can spoil another.
+
+    Of a folder, what its objects' keys begin with; the content is then its manifest's.
+    """
     folder = "/".join(_safe(part) for part in ("data", job.product, job.tile.id, job.period.id))
     return f"{folder}/{_safe(file.key)}_{job.fingerprint[:12]}_{file.sha256[:12]}{file.path.suffix}"
 
@@ -63,7 +69,7 @@ def render_item(job: Job, made: Made, *, created: datetime) -> dict[str, Json]:
     geometry, bbox = tile_footprint(job.tile.geobox)
     assets = {file.key: _asset(job, file) for file in made.files}
     properties = _properties(job, made, created, assets)
-    return {
+    item = {
         "type": "Feature",
         "stac_version": STAC_VERSION,
         "stac_extensions": used_extensions([properties, *assets.values()]),
@@ -75,6 +81,8 @@ def render_item(job: Job, made: Made, *, created: datetime) -> dict[str, Json]:
         "assets": assets,
         "links": _links(job, made),
     }
+    properties[ITEM_DIGEST] = document_digest(item)
+    return item
 
 
 def used_extensions(fields: Iterable[Mapping[str, Json]]) -> list[str]:
@@ -96,13 +104,17 @@ def timestamp(time: datetime) -> str:
 
 
 def _asset(job: Job, file: DataFile) -> dict[str, Json]:
+    """Size and digest are those of a file; what a folder holds is in the manifest beside it."""
+    whole = {
+        "file:size": file.size_bytes,
+        "file:checksum": f"1220{file.sha256}",  # multihash: sha2-256 (0x12), 32 bytes (0x20)
+    }
     return {
         "href": f"../../{data_key(job, file)}",
         "type": file.media_type,
         "title": file.title,
         "roles": list(file.roles),
-        "file:size": file.size_bytes,
-        "file:checksum": f"1220{file.sha256}",  # multihash: sha2-256 (0x12), 32 bytes (0x20)
+        **({} if file.objects else whole),
         **file.fields,
     }
 
@@ -137,7 +149,7 @@ def _software() -> dict[str, str]:
     return {
         "groundswell": pipeline.__version__,
         "gdal": rasterio.__gdal_version__,
-        **{name: version(name) for name in ("numpy", "rasterio")},
+        **{name: version(name) for name in ("numcodecs", "numpy", "rasterio", "zarr")},
     }
 
 

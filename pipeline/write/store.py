@@ -6,18 +6,38 @@ object. Stores are plain frozen values: cheap to pickle into a task; clients are
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 
 from pipeline.errors import ConfigError, StoreError
 from pipeline.write.keys import TEMP_PREFIX, check_key, check_prefix
+
+
+class Entry(NamedTuple):
+    """One object of a listing."""
+
+    key: str
+    size_bytes: int
+    modified_s: float
+    """Of the last put, in seconds by the store's own clock (see `Store.now_s`)."""
+
+
+class Unfinished(NamedTuple):
+    """What a put that never ended has left: a temporary file, or a pending upload; no reader sees it."""
+
+    name: str
+    token: str
+    """What the store knows it by, beside its name; empty in a folder."""
+    modified_s: float
 
 
 class Store(Protocol):
@@ -42,13 +62,28 @@ class Store(Protocol):
     def get_bytes(self, key: str) -> bytes:
         """All bytes of `key`; StoreError when there is no such key."""
 
+    def digest(self, key: str) -> tuple[int, str]:
+        """(bytes, hexadecimal SHA-256) of what `key` holds, read now and in bounded memory; errors as `get_bytes`."""
+
     def exists(self, key: str) -> bool: ...
 
     def list_objects(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """(key, bytes) of all under a folder-like prefix (empty, or ending in `/`), in any order, in one pass."""
 
+    def list_entries(self, prefix: str = "") -> Iterator[Entry]:
+        """The same objects, with the time of their last put."""
+
     def delete(self, key: str) -> None:
         """Make `key` hold nothing; no error when it already did."""
+
+    def now_s(self) -> float:
+        """The time by the clock that gives `modified_s`: two machines need not agree about it."""
+
+    def list_unfinished(self) -> Iterator[Unfinished]:
+        """Puts that are going on, or never ended."""
+
+    def drop_unfinished(self, one: Unfinished) -> None:
+        """Remove such a left-over; no error when it is gone. A put that is going on fails by it."""
 
 
 def open_store(uri: str, *, endpoint: str | None = None, profile: str | None = None, anonymous: bool = False) -> Store:
@@ -101,18 +136,51 @@ class FolderStore:
         with self._named(key, "read"):
             return path.read_bytes()
 
+    def digest(self, key: str) -> tuple[int, str]:
+        path = self._path(key)
+        with self._named(key, "read"), path.open("rb") as handle:
+            digest = hashlib.file_digest(handle, "sha256").hexdigest()
+            return handle.tell(), digest
+
     def exists(self, key: str) -> bool:
         return self._path(key).is_file()
 
     def list_objects(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+        return ((entry.key, entry.size_bytes) for entry in self.list_entries(prefix))
+
+    def list_entries(self, prefix: str = "") -> Iterator[Entry]:
         check_prefix(prefix)
         with self._named(prefix, "list"):
-            yield from _walk(Path(self.root, prefix), prefix)
+            for key, stat in _walk(Path(self.root, prefix), prefix):
+                if not _is_temporary(key):
+                    yield Entry(key, stat.st_size, stat.st_mtime)
 
     def delete(self, key: str) -> None:
         path = self._path(key)
         with self._named(key, "delete"), suppress(FileNotFoundError):
             path.unlink()
+
+    def now_s(self) -> float:
+        """Asked of the file system, which may be another machine's; where nothing can be written, of this machine."""
+        probe = Path(self.root, f"{TEMP_PREFIX}{uuid.uuid4().hex}")
+        try:
+            probe.touch(exist_ok=False)
+            return probe.stat().st_mtime
+        except OSError:
+            return time.time()
+        finally:
+            with suppress(OSError):
+                probe.unlink()
+
+    def list_unfinished(self) -> Iterator[Unfinished]:
+        with self._named("", "list"):
+            for name, stat in _walk(Path(self.root), ""):
+                if _is_temporary(name):
+                    yield Unfinished(name, "", stat.st_mtime)
+
+    def drop_unfinished(self, one: Unfinished) -> None:
+        with self._named(one.name, "delete"), suppress(FileNotFoundError):
+            Path(self.root, one.name).unlink()
 
     def _path(self, key: str) -> Path:
         return Path(self.root, check_key(key))
@@ -173,16 +241,19 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, int]]:
+def _is_temporary(name: str) -> bool:
+    return any(part.startswith(TEMP_PREFIX) for part in name.split("/"))
+
+
+def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Every file under a folder, unfinished ones too, by its name from the root."""
     try:
         entries = list(os.scandir(folder))
     except FileNotFoundError:  # nothing was ever put there, or a concurrent clean-up removed it
         return
     for entry in entries:
-        if entry.name.startswith(TEMP_PREFIX):
-            continue
         if entry.is_dir():
             yield from _walk(Path(entry.path), f"{prefix}{entry.name}/")
         else:
             with suppress(FileNotFoundError):
-                yield f"{prefix}{entry.name}", entry.stat().st_size
+                yield f"{prefix}{entry.name}", entry.stat()

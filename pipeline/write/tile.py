@@ -2,39 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from pipeline.types import Band, DataFile
+from pipeline.types import Band, DataFile, Period
 from pipeline.write.cog import CogOptions, write_cog
+from pipeline.write.zarr import ZarrOptions, ZarrTile
+from pipeline.write.zarr_attributes import Extent
 
 
 @dataclass(frozen=True)
 class WriteOptions:
-    """In which formats a product is written, and how; None: not in that one."""
+    """In which stores a product is written, and how; None: not in that one."""
 
     cog: CogOptions | None
+    zarr: ZarrOptions | None = None
 
 
 class TileWriter:
     """The data files of one job: the same stored numbers in every store, and no layer is kept once it is added."""
 
-    def __init__(self, geobox: GeoBox, folder: Path, options: WriteOptions, tags: Mapping[str, str]) -> None:
-        """folder: scratch, where files are finished. tags: licence and attribution (see `rights_tags`)."""
+    def __init__(
+        self,
+        geobox: GeoBox,
+        folder: Path,
+        options: WriteOptions,
+        tags: Mapping[str, str],
+        days: Sequence[date] = (),
+        period: Period | None = None,
+    ) -> None:
+        """folder: scratch, where files are finished. tags: licence and attribution (see `rights_tags`).
+
+        days: of a time series, ascending. period: what the layers without a day stand for. Raises OutputError where a
+        store cannot hold such a grid.
+        """
         self._geobox, self._folder, self._options, self._tags = geobox, folder, options, tags
         self._files: list[DataFile] = []
+        self._zarr: ZarrTile | None = None
+        if options.zarr is not None:
+            self._zarr = ZarrTile(Extent(geobox, period, tuple(days)), folder / "tile.zarr", options.zarr, tags)
 
-    def add(self, data: NDArray[np.generic], band: Band) -> None:
-        """Write one layer, (y, x) of `band.dtype` in stored numbers. Raises OutputError."""
+    def add(self, data: NDArray[np.generic], band: Band, day: date | None = None) -> None:
+        """Write one layer, (y, x) of `band.dtype` in stored numbers; of a day, where it is one of a time series.
+
+        In COG a day's layer is a file of its own, `red-20240601`; in Zarr it is a step of the band's (time, y, x),
+        which wants every day. Raises OutputError.
+        """
         if self._options.cog is not None:
-            path = self._folder / f"{band.name}.tif"
-            self._files.append(write_cog(data, band, self._geobox, path, self._options.cog, self._tags))
+            key = band.name if day is None else f"{band.name}-{day:%Y%m%d}"
+            file = write_cog(data, band, self._geobox, self._folder / f"{key}.tif", self._options.cog, self._tags)
+            if day is not None:
+                fields = {**file.fields, "groundswell:solar_day": day.isoformat()}
+                file = replace(file, key=key, title=f"{file.title}, {day}", fields=fields)
+            self._files.append(file)
+        if self._zarr is not None:
+            self._zarr.add(data, band, day)
 
     def finish(self) -> tuple[DataFile, ...]:
-        """Everything that was written, validated, in the order in which it was added."""
-        return tuple(self._files)
+        """Everything that was written, validated: COGs in the order in which they were added, then the Zarr store."""
+        return (*self._files, *(self._zarr.finish() if self._zarr else ()))

@@ -22,8 +22,8 @@ from tests.configs import KINDS, LARGE, SMALL, Bands, Heights, faults, leaves_of
 
 def test_the_smallest_config_has_the_documented_defaults(tmp_path: Path) -> None:
     config = load(tmp_path, SMALL)
-    assert (config.grid.kind, config.grid.tile_px, config.grid.resolution_m) == ("utm", 2048, 10.0)
-    assert config.area.bbox == (10.9, 44.6, 11.2, 44.8)
+    assert (config.grid.kind, config.grid.edge_px, config.grid.resolution_m) == ("utm", 2048, 10.0)
+    assert config.area is not None and config.area.bbox == (10.9, 44.6, 11.2, 44.8)
     assert (config.period.start, config.period.end) == (
         datetime(2024, 6, 1, tzinfo=UTC),
         datetime(2024, 9, 1, tzinfo=UTC),
@@ -31,7 +31,8 @@ def test_the_smallest_config_has_the_documented_defaults(tmp_path: Path) -> None
     (product,) = config.products
     assert isinstance(product, Bands) and product.name == product.product == "bands" and product.bands == ("red", "nir")
     assert (config.region_of(product), config.cluster_of("default").workers) == ("default", None)
-    assert config.write_of(product).cog.compress == "deflate" and config.write_of(product).cog.level is None
+    cog = config.write_of(product).cog
+    assert cog and cog.compress == "deflate" and cog.level is None
     assert (config.run.retries, config.missing_assets_of(product).policy) == (3, "skip")
     assert config.missing_assets_of(product).max_fraction == 0.2
     assert config.output == "./out", "a relative folder counts from the current directory"
@@ -48,7 +49,8 @@ def test_the_large_config_means_what_it_says(tmp_path: Path) -> None:
     assert config.cluster_of("us-west-2").workers == (1, 4)
     assert config.cluster_of("us-west-2").worker_memory == 1.5 * 2**30
     assert config.cluster_of("default").workers == config.cluster_of("elsewhere").workers == (2, 2)
-    assert (config.write_of(first).cog.level, config.write_of(second).cog.level) == (19, None)
+    levels = [cog.level for cog in (config.write_of(first).cog, config.write_of(second).cog) if cog]
+    assert levels == [19, None]
     assert [config.missing_assets_of(p).policy for p in config.products] == ["skip", "fail", "skip"]
     assert isinstance(second, Bands) and second.mask is None and type(third) is Heights
 
@@ -96,7 +98,10 @@ run: {}
             "folder counts from the current directory)"
         ),
         f"run.yaml:2: area.bbox.3: {unset}",
-        "run.yaml:4: grid.tile_pxx: unknown key (did you mean tile_px?); allowed: kind, tile_px, resolution_m",
+        (
+            "run.yaml:4: grid.tile_pxx: unknown key (did you mean tile_px?); allowed: kind, tile_px, resolution_m, "
+            "crs, transform, origin, shape"
+        ),
         f"run.yaml:5: grid.tile_px: {unset}",
         (
             "run.yaml:6: period.end: missing; required: a date such as 2024-06-01, or a time such as "
@@ -106,7 +111,7 @@ run: {}
         "run.yaml:10: sources.s2: found stac without collection; required: the name of a collection of that STAC API",
         (
             "run.yaml:12: sources.s2.regoin: unknown key (did you mean region?); allowed: stac, items, collection, "
-            "region, sign, storage"
+            "query, filter, fields, region, prefer, sign, s3_credentials, storage"
         ),
         "run.yaml:13: sources.spare: found a source that no product uses; allowed: only sources in use",
         'run.yaml:16: products.0.source: found "s22" (did you mean s2?); allowed: a source, of s2, spare',
@@ -135,7 +140,7 @@ def test_a_variable_that_is_not_set_is_one_fault_and_not_blamed_on_its_section(
 
 def test_a_fault_in_a_merged_section_names_the_line_it_was_written_on(tmp_path: Path) -> None:
     text = SMALL + "  - &base\n    product: heights\n    source: s2\n    sauce: x\n  - {<<: *base, name: other}\n"
-    allowed = "unknown key (did you mean source?); allowed: product, name, source, missing_assets, write"
+    allowed = "unknown key (did you mean source?); allowed: product, name, source, grid, period, missing_assets, write"
     assert faults(tmp_path, text) == [
         f"run.yaml:12: products.1.sauce: {allowed}",
         f"run.yaml:12: products.2.sauce: {allowed}",

@@ -9,7 +9,8 @@ import pytest
 from tests.configs import SMALL, faults, load
 
 NAMES = "allowed: up to 64 letters, digits, - and _, the first a letter or a digit"
-TILES = "allowed: a whole number, at least 64, a multiple of 16"
+TILES = "allowed: a whole number, at least 64"
+GRID = "kind, tile_px, resolution_m, crs, transform, origin, shape"
 WORKERS = "allowed: a whole number, at least 1, or a list of 2: a whole number, at least 1"
 SIZES = "allowed: a size such as 4GiB or 500MB, or a number of bytes"
 ITEMS = "allowed: a path, or an http://, https:// or s3:// address"
@@ -27,13 +28,13 @@ AT_THE_KEY = [
     ("area.bbox", "[1, 2, 3, 4, 5]", "found [1, 2, 3, 4, 5]; allowed: a list of 4: a number"),
     ("area.bbox", "1 2 3 4", 'found "1 2 3 4"; allowed: a list of 4: a number'),
     ("area.bbox.0", "west", 'found "west"; allowed: a number'),
-    ("grid", "[]", "found a list of 0; allowed: a mapping with the keys kind, tile_px, resolution_m"),
-    ("grid.kind", "mgrs", 'found "mgrs"; allowed: utm'),
-    ("grid.tile_px", "100", f"found 100; {TILES}"),
+    ("grid", "[]", f"found a list of 0; allowed: a mapping with the keys {GRID}"),
+    ("grid.kind", "h3", 'found "h3"; allowed: one of utm, mgrs, region, geobox'),
+    ("grid.tile_px", "100", f"found 100; {TILES}, a multiple of 16 (but for kind mgrs)"),
     ("grid.tile_px", "48", f"found 48; {TILES}"),
     ("grid.tile_px", "'512'", f'found "512"; {TILES}'),
     ("grid.tile_px", "true", f"found true; {TILES}"),
-    ("grid.tile_size", "512", "unknown key (did you mean tile_px?); allowed: kind, tile_px, resolution_m"),
+    ("grid.tile_size", "512", f"unknown key (did you mean tile_px?); allowed: {GRID}"),
     ("grid.resolution_m", "0", "found 0; allowed: a number, more than 0"),
     ("period.every", "mnth", ('found "mnth" (did you mean month?); allowed: one of day, dekad, 15d, month, quarter, '
      "season, year, span")),
@@ -42,7 +43,8 @@ AT_THE_KEY = [
      "excluded")),
     ("sources", "null", "found nothing; allowed: a mapping, at least 1 of them"),
     ("sources", "{}", "found a mapping; allowed: a mapping, at least 1 of them"),
-    ("sources.s2.sign", "earthdata", 'found "earthdata"; allowed: one of none, planetary-computer, requester-pays'),
+    ("sources.s2.sign", "nasa", ('found "nasa"; allowed: one of none, planetary-computer, earthdata, '
+     "requester-pays")),
     ("sources.s2.items", "ftp://x/y", f'found "ftp://x/y"; {ITEMS}'),
     ("products", "[]", (f"found a list of 0; allowed: a list, each {HEIGHTS}, bands, mask, key, label, or {HEIGHTS}, "
      "at least 1 of them")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,6 +45,18 @@ def test_the_end_says_what_ended_it(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), Journal(store, "r1"):
         raise KeyboardInterrupt
     assert lines(store, "r1")[-1]["error"] == "KeyboardInterrupt"
+
+
+def test_others_see_a_record_though_nothing_follows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was written is put within seconds, also when the run then waits for hours."""
+    monkeypatch.setattr(module, "SEGMENT_SECONDS", 0.01)
+    store = FolderStore(str(tmp_path / "out"))
+    with Journal(store, "r1") as journal:
+        journal.write({"number": 1})
+        deadline = time.monotonic() + 60
+        while [record.get("number") for record in lines(store, "r1")][-1:] != [1]:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
 
 @dataclass(frozen=True)

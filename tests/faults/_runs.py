@@ -172,14 +172,36 @@ class Case:
         """The command from start to end."""
         return self.start(str(self.config), *options, module=module).wait()
 
+    def verb(self, verb: str, *options: str) -> Finished:
+        """`groundswell VERB` on the output, from start to end."""
+        return self.start(verb, str(self.config), *options, module="pipeline.cli").wait()
+
+    def unfinished(self) -> list[str]:
+        """What puts, uploads and jobs that never ended have left."""
+        scratch = [str(path) for path in self.scratch.glob("groundswell-*")]
+        if self.server:
+            return scratch + list(self.server.pending_uploads(self.output.removeprefix("s3://").partition("/")[0]))
+        return scratch + [str(path) for path in Path(self.output).rglob(".tmp-*")]
+
     def tree(self) -> Tree:
         """Everything at the output under a key; unfinished files of a killed put have none."""
+        return {key: self.read(key) for key in self.keys()}
+
+    def keys(self, folder: str = "") -> list[str]:
+        """What `tree` has, or what of it lies below one folder."""
         if self.server:
-            fs, root = self.server.client(), self.output.removeprefix("s3://")
-            return {path.removeprefix(f"{root}/"): fs.cat_file(path) for path in fs.find(root)}
-        root_folder = Path(self.output)
-        files = (path for path in root_folder.rglob("*") if path.is_file() and not path.name.startswith(".tmp-"))
-        return {path.relative_to(root_folder).as_posix(): path.read_bytes() for path in files}
+            root = self.output.removeprefix("s3://")
+            found = self.server.client().find(f"{root}/{folder}".rstrip("/"))
+            return [path.removeprefix(f"{root}/") for path in found]
+        paths = [path for path in Path(self.output, folder).rglob("*") if not path.name.startswith(".tmp-")]
+        return [path.relative_to(self.output).as_posix() for path in paths if path.is_file()]
+
+    def read(self, key: str) -> bytes:
+        """One object."""
+        if self.server:
+            data: bytes = self.server.client().cat_file(f"{self.output.removeprefix('s3://')}/{key}")
+            return data
+        return Path(self.output, key).read_bytes()
 
 
 def within(seconds: float, condition: Callable[[], object], problem: str) -> None:
@@ -194,6 +216,11 @@ def products(tree: Tree) -> dict[str, Any]:
     """What runs must agree on: data as bytes, items as documents without the time of their making."""
     data = {key: content for key, content in tree.items() if key.startswith("data/")}
     return data | {key: _timeless(json.loads(content)) for key, content in tree.items() if key.startswith("items/")}
+
+
+def objects(tree: Tree) -> set[str]:
+    """The keys of a tree; runs have other ids each time, and a journal as many segments as it took seconds."""
+    return {re.sub(r"^runs/[^/]+/(journal-)?[0-9]*", r"runs/ID/\1", key) for key in tree}
 
 
 def items(tree: Tree) -> dict[str, Any]:
@@ -226,8 +253,18 @@ def check_same(case: Case, calm: Tree) -> None:
     assert tree["items.parquet"].endswith(b"PAR1")
 
 
+def check_clean(case: Case, calm: Tree) -> None:
+    """After a vacuum there is exactly what a calm run leaves, and nothing else of the project."""
+    cleaned = case.verb("vacuum", "--older-than", "0")
+    assert cleaned.code == 0, cleaned.text
+    assert objects(case.tree()) == objects(calm)
+    assert case.unfinished() == []
+    check_same(case, calm)
+
+
 def _timeless(item: Any) -> Any:
-    properties = {name: value for name, value in item["properties"].items() if name not in {"created", "updated"}}
+    volatile = {"created", "updated", "groundswell:digest"}
+    properties = {name: value for name, value in item["properties"].items() if name not in volatile}
     return {**item, "properties": properties}
 
 

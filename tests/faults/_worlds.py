@@ -20,8 +20,8 @@ from odc.geo.geobox import GeoBox
 from shapely.geometry import mapping
 
 from pipeline.execute.task import Assignment, run_job
-from pipeline.plan.grids import lonlat_outline
 from pipeline.plan.jobs import plan_jobs
+from pipeline.plan.outlines import lonlat_outline
 from pipeline.session import Options, open_session
 from pipeline.types import Job, Json, Outcome, Tile
 

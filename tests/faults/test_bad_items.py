@@ -11,7 +11,7 @@ import rasterio
 from shapely.geometry import box, mapping
 
 from pipeline.errors import EXIT_DONE
-from pipeline.plan.grids import lonlat_outline
+from pipeline.plan.outlines import lonlat_outline
 from pipeline.products.sentinel2 import QA_EMPTY, QA_LOST
 from pipeline.session import Options, open_session
 from pipeline.types import Json, Status

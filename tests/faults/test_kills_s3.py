@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults._runs import JOBS, Case, Tree, check_items, check_same
+from tests.faults._runs import JOBS, Case, Tree, check_clean, check_items
 from tests.servers.weed import S3Server
 
 pytestmark = pytest.mark.long
@@ -39,8 +39,10 @@ def test_a_run_to_s3_killed_at_a_commit_step_resumes(
     finished = case.run()
     assert finished.code == 0, finished.text
     assert finished.counts() == {"done": JOBS - committed, "skipped": committed, "failed": 0, "not started": 0}
-    check_same(case, calm)
     assert s3_server.pending_uploads(s3_bucket) == []
+    check_clean(case, calm)
+    verified = case.verb("verify")
+    assert verified.code == 0, verified.text
 
 
 @pytest.mark.parametrize("where", ["case", "bucket_case"])

@@ -1,8 +1,10 @@
-"""Laws of the median: what NumPy gives on the valid numbers, for any number of dates and whatever is missing."""
+"""Laws of the reducers: what NumPy gives on the valid numbers, for any number of dates and whatever is missing."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pipeline.ops.composite import comparators, median
+from pipeline.ops.composite import Reducer, comparators, maximum, mean, median, minimum, percentile
 
 
 def plain_median(stack: NDArray[np.uint16]) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
@@ -21,11 +23,33 @@ def plain_median(stack: NDArray[np.uint16]) -> tuple[NDArray[np.uint16], NDArray
     return np.nan_to_num(middle, nan=0).astype(np.uint16), (stack != 0).sum(axis=0).astype(np.uint16)
 
 
-def run(stack: NDArray[np.uint16]) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+def run(stack: NDArray[np.uint16], reducer: Reducer = median) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
     """Into arrays that hold rubbish: every pixel must be written."""
     out, count = (np.full(stack.shape[1:], 7777, np.uint16) for _ in range(2))
-    median(stack, out, count)
+    reducer(stack, out, count)
     return out, count
+
+
+def exact_percentile(percent: int) -> Callable[[list[int]], int]:
+    """By the definition, in fractions: linear between ranks, Python's own rounding (half to even)."""
+
+    def of(values: list[int]) -> int:
+        ranked = sorted(values)
+        rank = Fraction((len(ranked) - 1) * percent, 100)
+        low = int(rank)
+        high = min(low + 1, len(ranked) - 1)
+        return round(ranked[low] + (rank - low) * (ranked[high] - ranked[low]))
+
+    return of
+
+
+REDUCERS: dict[str, tuple[Reducer, Callable[[list[int]], int]]] = {
+    "median": (median, exact_percentile(50)),
+    "mean": (mean, lambda values: round(Fraction(sum(values), len(values)))),
+    "min": (minimum, min),
+    "max": (maximum, max),
+    **{f"p{percent}": (percentile(percent), exact_percentile(percent)) for percent in (1, 10, 25, 50, 75, 90, 99)},
+}
 
 
 @given(
@@ -75,18 +99,6 @@ def test_rows_longer_than_one_lane(width: int) -> None:
         np.testing.assert_array_equal(found, expected)
 
 
-def test_a_part_of_a_larger_array_is_reduced_in_place() -> None:
-    """The production path hands over slices."""
-    random = np.random.default_rng(1)
-    stack = random.integers(0, 100, (6, 20, 30)).astype(np.uint16)
-    out, count = np.zeros((20, 30), np.uint16), np.zeros((20, 30), np.uint16)
-    median(stack[:, 5:12], out[5:12], count[5:12])
-    expected = plain_median(stack)
-    np.testing.assert_array_equal(out[5:12], expected[0][5:12])
-    np.testing.assert_array_equal(count[5:12], expected[1][5:12])
-    assert not out[:5].any() and not out[12:].any()
-
-
 @pytest.mark.parametrize("count", range(1, 12))
 def test_the_network_sorts_every_row_of_zeros_and_ones(count: int) -> None:
     """Knuth's zero-one principle: a network that sorts these sorts everything."""
@@ -96,3 +108,44 @@ def test_the_network_sorts_every_row_of_zeros_and_ones(count: int) -> None:
         pair = rows[:, [low, high]]
         rows[:, low], rows[:, high] = pair.min(axis=1), pair.max(axis=1)
     assert (np.diff(rows, axis=1) >= 0).all()
+
+
+@pytest.mark.parametrize("dates", [0, 1, 2, 3, 4, 63, 64, 65, 146])
+@pytest.mark.parametrize("name", REDUCERS)
+def test_every_reducer_is_its_definition_in_fractions(name: str, dates: int) -> None:
+    """Even and odd counts, nothing at all, many ties, and the ends of the range: 1, 65533 and 65534."""
+    reducer, expected = REDUCERS[name]
+    random = np.random.default_rng(dates)
+    stack = random.integers(1, 65_535, (dates, 3, 40)).astype(np.uint16)
+    stack[:, 1] = random.integers(1, 5, stack[:, 1].shape)
+    stack[:, 2] = random.choice([1, 65_533, 65_534], stack[:, 2].shape)
+    stack[random.uniform(size=stack.shape) < 0.4] = 0
+    out, count = run(stack, reducer)
+    for row, col in np.ndindex(out.shape):
+        values = [int(value) for value in stack[:, row, col] if value]
+        assert count[row, col] == len(values)
+        assert out[row, col] == (expected(values) if values else 0)
+
+
+@pytest.mark.parametrize("percent", [1, 10, 25, 50, 75, 90, 99])
+def test_a_percentile_is_numpys_but_for_the_rounding_of_halves(percent: int) -> None:
+    random = np.random.default_rng(percent)
+    stack = random.integers(1, 65_535, (17, 4, 600)).astype(np.uint16)
+    stack[random.uniform(size=stack.shape) < 0.3] = 0
+    values = np.where(stack == 0, np.nan, stack.astype(np.float64))
+    expected = np.nanpercentile(values, percent, axis=0)
+    out, _ = run(stack, percentile(percent))
+    assert (np.abs(out - expected) <= 0.5 + 1e-6).all()
+
+
+@pytest.mark.parametrize("name", REDUCERS)
+def test_a_part_of_a_strip_is_the_strip_of_the_part(name: str) -> None:
+    """The production path hands slices of a strip to threads."""
+    reducer = REDUCERS[name][0]
+    stack = np.random.default_rng(3).integers(0, 100, (6, 20, 600)).astype(np.uint16)
+    whole = run(stack, reducer)
+    out, count = np.zeros((20, 600), np.uint16), np.zeros((20, 600), np.uint16)
+    for part in (slice(0, 7), slice(7, 20)):
+        reducer(stack[:, part], out[part], count[part])
+    np.testing.assert_array_equal(out, whole[0])
+    np.testing.assert_array_equal(count, whole[1])

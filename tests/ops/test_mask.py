@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from pipeline.ops.mask import ClassMask, clear_mask, dilate, disc_offsets, erode
+from pipeline.ops.mask import CLEAR, MARGIN, ClassMask, dilate, disc_offsets, erode, mask_codes
 
 SIDES = st.tuples(st.integers(1, 24), st.integers(1, 24))
 BITS = arrays.arrays(np.bool_, SIDES)
@@ -17,6 +17,11 @@ BITS = arrays.arrays(np.bool_, SIDES)
 CODES = arrays.arrays(np.uint8, SIDES, elements=st.sampled_from([4, 4, 4, 4, 5, 6, 3, 8, 9, 0, 1, 11]))
 RADII = st.integers(0, 4)
 MASKS = st.builds(ClassMask, st.sampled_from([(0, 1, 3, 8, 9, 10), (3, 8, 9), (0,), (0, 1), ()]), RADII, RADII)
+
+
+def clear_mask(codes: NDArray[np.uint8], mask: ClassMask) -> NDArray[np.bool_]:
+    """True = keep."""
+    return mask_codes(codes, mask) >= CLEAR
 
 
 def plain_dilate(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
@@ -70,18 +75,19 @@ def test_the_mask_is_opening_then_dilation_by_definition(codes: NDArray[np.uint8
     st.builds(ClassMask, st.just((0, 1, 9)), st.integers(0, 2), st.integers(0, 3)),
     st.data(),
 )
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_the_mask_of_a_grown_window_is_the_window_of_the_mask(
     codes: NDArray[np.uint8], mask: ClassMask, data: st.DataObject
 ) -> None:
     """What lets a tile, or a strip of one, be masked without reading the whole scene."""
     ends = [sorted(data.draw(st.tuples(st.integers(0, side - 1), st.integers(1, side)))) for side in codes.shape]
     (top, bottom), (left, right) = ((first, max(last, first + 1)) for first, last in ends)
-    reach = mask.reach_px
+    far = data.draw(st.sampled_from([1, 4, 30]))
+    reach = mask.reach_px + (far if far > 1 else 0)
     first_row, first_col = max(0, top - reach), max(0, left - reach)
     window = codes[first_row : bottom + reach, first_col : right + reach]
-    part = clear_mask(window, mask)[top - first_row : bottom - first_row, left - first_col : right - first_col]
-    np.testing.assert_array_equal(part, clear_mask(codes, mask)[top:bottom, left:right])
+    part = mask_codes(window, mask, far)[top - first_row : bottom - first_row, left - first_col : right - first_col]
+    np.testing.assert_array_equal(part, mask_codes(codes, mask, far)[top:bottom, left:right])
 
 
 @pytest.mark.parametrize("open_px", [1, 2])
@@ -118,3 +124,23 @@ def test_the_input_is_not_changed() -> None:
     before = codes.copy()
     clear_mask(codes, ClassMask((0, 9), 1, 1))
     np.testing.assert_array_equal(codes, before)
+
+
+@given(CODES, MASKS, st.sampled_from([2, 5, 60]))
+@settings(deadline=None)
+def test_a_code_says_why_a_pixel_is_dropped_or_how_far_it_is_from_that(
+    codes: NDArray[np.uint8], mask: ClassMask, far: int
+) -> None:
+    """The own class where that is masked, else the margin; no distance is kept from no-data and defects."""
+    clear = plain_clear(codes, mask)
+    listed = np.isin(codes, [0, *mask.classes])
+    cloud = ~clear & ~exact(codes, mask)
+    whole = plain_clear(np.where(codes <= 1, np.uint8(4), codes), mask)
+    rows, cols = np.indices(codes.shape)
+    distance = np.full(codes.shape, far, float)
+    for row, col in zip(*np.nonzero(~whole), strict=True):
+        distance = np.minimum(distance, np.hypot(rows - row, cols - col))
+    expected = np.where(clear, CLEAR - 1 + np.floor(distance + 1e-9), np.where(listed, codes, MARGIN))
+    np.testing.assert_array_equal(mask_codes(codes, mask, far), expected)
+    assert (mask_codes(codes, mask)[clear] == CLEAR).all()
+    assert not cloud[whole].any()

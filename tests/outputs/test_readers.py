@@ -23,9 +23,12 @@ import stackstac
 from pipeline.demo import build_world
 from pipeline.types import Status
 from pipeline.write.store import Store
+from tests.plain_xarray import fingerprint, read_zarr
 from tests.schemas.validate import stac_errors
 from tests.servers.weed import S3Server
 from tests.worlds import SmallWorld, small_world
+
+BOTH = "write={cog: {}, zarr: {}}"
 
 
 @dataclass(frozen=True)
@@ -49,11 +52,11 @@ class Output:
 
 @pytest.fixture(scope="module", params=["folder", pytest.param("s3", marks=pytest.mark.long)])
 def output(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Output]:
-    """The small world's tiles with 1024 pixels, so that overviews are needed, committed to a folder or to S3."""
+    """The small world's tiles in both stores, with 1024 pixels, so that overviews are needed, in a folder or on S3."""
     folder = tmp_path_factory.mktemp(request.param)
     build_world(folder / "world", px=256)
     world: SmallWorld = small_world(folder / "world", folder)
-    sets = ["grid.tile_px=1024", "period.end=2024-07-01"]
+    sets = ["grid.tile_px=1024", "period.end=2024-07-01", BOTH]
     uri, environment = str(world.output), {}
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "s3":
@@ -86,17 +89,47 @@ def test_items_are_valid(output: Output) -> None:
 
 
 def test_independent_checker_finds_no_fault(output: Output, shared_data: Path) -> None:
+    check(output.uri, shared_data, output.environment)
+
+
+def test_independent_checker_finds_no_fault_without_cog(tmp_path: Path, shared_data: Path) -> None:
+    """Zarr alone is a whole output, too."""
+    build_world(tmp_path / "world", px=128)
+    world = small_world(tmp_path / "world", tmp_path)
+    session = world.session("period.end=2024-07-01", "write={zarr: {}}")
+    for job in session.plan.jobs:
+        assert world.run(session, job).status is Status.DONE
+    check(str(world.output), shared_data, {})
+    assert not list(world.output.rglob("*.tif"))
+    assert list(world.output.rglob("*.zarr"))
+
+
+def check(uri: str, shared_data: Path, environment: dict[str, str]) -> None:
     script = shared_data.parent / "tools" / "check_output.py"
     done = subprocess.run(
-        [sys.executable, str(script), output.uri],
+        [sys.executable, str(script), uri],
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
-        env={**os.environ, **output.environment},
+        env={**os.environ, **environment},
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert " 0 faults, 0 left-over data files" in done.stdout
+
+
+def test_xarray_opens_the_numbers_that_rasterio_opens(output: Output) -> None:
+    """Every band of every item, stored numbers, to the bit; and the period the item is of."""
+    for item in output.items():
+        found = read_zarr(item.assets["zarr"].href, output.environment)
+        cogs = {key: asset for key, asset in item.assets.items() if asset.media_type == pystac.MediaType.COG}
+        assert found.keys() == cogs.keys() | {"x", "y", "spatial_ref", "time", "time_bnds"}
+        for key, asset in cogs.items():
+            with rasterio.open(asset.href) as source:
+                assert found[key] == fingerprint(source.read(1))
+        start = item.common_metadata.start_datetime
+        assert start
+        assert found["time"] == fingerprint(np.array(start.replace(tzinfo=None), "datetime64[ns]"))
 
 
 def test_rio_cogeo_validates_strictly(output: Output) -> None:

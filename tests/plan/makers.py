@@ -9,6 +9,7 @@ from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 
 from pipeline.plan.jobs import ProductPlan
+from pipeline.plan.memory import Holding
 from pipeline.types import Asset, Grid, Item, Period, Tile
 
 JUNE = Period("2024-06", datetime(2024, 6, 1, tzinfo=UTC), datetime(2024, 7, 1, tzinfo=UTC))
@@ -62,5 +63,5 @@ def make_product(name: str = "median", source: str = "s2", **parameters: object)
         source=source,
         region="us-west-2",
         bands=("red", "scl"),
-        bands_kept=1,
+        holding=Holding(14),
     )

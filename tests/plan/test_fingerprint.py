@@ -196,6 +196,7 @@ def test_golden() -> None:
     """The same digest on every machine and in every release: a change here makes every tile of every user again."""
     period = Period("2024-06", datetime(2024, 6, 1, tzinfo=UTC), None)
     item = with_asset(make_item(1), "red", checksum="1220ab")
-    found = fingerprint_document("sentinel2", 3, {"x": 0.1, "bands": ["röd"]}, make_tile(), period, [input_identity(item)])
+    parameters, inputs = {"x": 0.1, "bands": ["röd"]}, [input_identity(item)]
+    found = fingerprint_document("sentinel2", 3, parameters, make_tile(), period, inputs)
     assert found == json.loads(GOLDEN_TEXT)
     assert fingerprint(found) == GOLDEN == hashlib.sha256(GOLDEN_TEXT.encode()).hexdigest()[:32]

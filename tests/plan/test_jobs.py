@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pytest
 import shapely
+from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 
 from pipeline.errors import PlanRefusedError
@@ -64,6 +66,7 @@ def test_without_declared_grids_the_footprint_decides_with_a_small_margin(first:
     """A scene that touches a tile by shapely is never left out; one that is a few kilometres away never comes in."""
     item = make_item(1, (first, first + size), declared=False)
     footprint = shapely.geometry.shape(item.geometry)
+    scene = shapely.box(500_000 + first * 2560, NORTH - 2560, 500_000 + (first + size) * 2560, NORTH)
     found = chosen(plan([item]))
     to_lonlat = Transformer.from_crs(EPSG, 4326, always_xy=True)
     for column, tile in enumerate(TILES):
@@ -73,7 +76,7 @@ def test_without_declared_grids_the_footprint_decides_with_a_small_margin(first:
         outline = shapely.transform(box, lambda xy: np.column_stack(to_lonlat.transform(*xy.T)))
         if outline.intersects(footprint):
             assert tile.id in found
-        elif outline.distance(footprint) > 0.011:
+        elif box.distance(scene) > 1100:
             assert tile.id not in found
 
 
@@ -233,3 +236,23 @@ def test_a_period_without_ends_takes_every_item() -> None:
     items = [make_item(1, time=datetime(year, 1, 1, tzinfo=UTC)) for year in (1990, 2030)]
     (job,) = plan(items, targets=Targets(TILES[:1], (static,))).jobs
     assert len(job.items) == 2
+
+
+def test_scenes_of_one_pass_share_a_day_across_the_antimeridian() -> None:
+    """By its own longitude each of them is almost a day from the other; the tile between them sees one pass."""
+    tile = replace(make_tile(), geobox=GeoBox((256, 256), Affine(10, 0, 300_000, 0, -10, 9_000_000), "EPSG:32701"))
+    lon, lat = Transformer.from_crs(32701, 4326, always_xy=True).transform(301_280, 8_998_720)
+    assert -180 < lon < -178
+    ring = [[-179.9, lat - 1], [-178, lat - 1], [-178, lat + 1], [-179.9, lat + 1], [-179.9, lat - 1]]
+    pass_time = datetime(2024, 6, 10, 22, 30, tzinfo=UTC)
+    dates = (date(2024, 6, 11), date(2024, 6, 10))
+    items = [
+        replace(
+            make_item(number, declared=False, time=pass_time + timedelta(seconds=14 * number)),
+            geometry={"type": "Polygon", "coordinates": [ring]},
+            solar_day=day,
+        )
+        for number, day in enumerate(dates)
+    ]
+    (job,) = plan(items, targets=Targets((tile,), (JUNE,))).jobs
+    assert {item.solar_day for item in job.items} == {date(2024, 6, 10)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -9,27 +10,37 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import PlanRefusedError
-from pipeline.plan.memory import BASE_BYTES, BLOCK_ROWS, MIN_ROWS, project_memory
+from pipeline.plan.memory import BASE_BYTES, BLOCK_ROWS, MIN_ROWS, Holding, project_memory
+from pipeline.products.sentinel2 import PRODUCT, Sentinel2Config
 from pipeline.types import MemoryPlan
+from pipeline.write.tile import WriteOptions
 
 GIB = 2**30
 tiles = st.tuples(st.integers(1, 6000), st.integers(1, 6000))
 scenes = st.integers(1, 400)
-kept = st.integers(0, 12)
+kept = st.builds(
+    Holding,
+    tile=st.integers(0, 60),
+    day=st.sampled_from([0, 2, 20]),
+    strip=st.integers(0, 40),
+    scene_bits=st.booleans(),
+)
 budgets = st.integers(0, 16 * GIB)
 
 
-def plan(shape: tuple[int, int], count: int, bands: int, budget_bytes: int) -> MemoryPlan | None:
+def plan(shape: tuple[int, int], count: int, holding: Holding, budget_bytes: int) -> MemoryPlan | None:
     """None where it is refused."""
     try:
-        return project_memory(shape, count, max(1, count // 2), bands, budget_bytes)
+        return project_memory(shape, count, max(1, count // 2), holding, budget_bytes)
     except PlanRefusedError:
         return None
 
 
 @given(tiles, scenes, kept, budgets)
-def test_a_plan_never_exceeds_its_budget(shape: tuple[int, int], count: int, bands: int, budget_bytes: int) -> None:
-    found = plan(shape, count, bands, budget_bytes)
+def test_a_plan_never_exceeds_its_budget(
+    shape: tuple[int, int], count: int, holding: Holding, budget_bytes: int
+) -> None:
+    found = plan(shape, count, holding, budget_bytes)
     if found is not None:
         assert found.peak_bytes <= budget_bytes
         assert min(MIN_ROWS, shape[0]) <= found.strip_rows <= shape[0]
@@ -39,36 +50,45 @@ def test_a_plan_never_exceeds_its_budget(shape: tuple[int, int], count: int, ban
 
 @given(tiles, scenes, kept, budgets, budgets)
 def test_a_bigger_budget_never_gives_fewer_rows(
-    shape: tuple[int, int], count: int, bands: int, one: int, other: int
+    shape: tuple[int, int], count: int, holding: Holding, one: int, other: int
 ) -> None:
-    small, large = (plan(shape, count, bands, budget) for budget in sorted((one, other)))
+    small, large = (plan(shape, count, holding, budget) for budget in sorted((one, other)))
     assert (small.strip_rows if small else 0) <= (large.strip_rows if large else 0)
 
 
 @given(tiles, scenes, kept)
-def test_the_peak_counts_what_is_surely_held(shape: tuple[int, int], count: int, bands: int) -> None:
-    """At least: libraries, a bit per scene and pixel, the kept bands, and one strip of uint16 per day."""
-    found = plan(shape, count, bands, 2**50)
+def test_the_peak_counts_what_is_surely_held(shape: tuple[int, int], count: int, holding: Holding) -> None:
+    """At least: libraries, a bit per scene and pixel, finished layers, and a strip of every day."""
+    found = plan(shape, count, holding, 2**50)
     assert found is not None
-    pixels = shape[0] * shape[1]
-    stack = found.strip_rows * shape[1] * 2 * max(1, count // 2)
-    assert found.peak_bytes >= BASE_BYTES + pixels * count // 8 + pixels * 2 * bands + stack
+    pixels, days = shape[0] * shape[1], max(1, count // 2)
+    bits = pixels * count // 8 if holding.scene_bits else 0
+    strip = found.strip_rows * shape[1] * (holding.day * days + holding.strip)
+    assert found.peak_bytes >= BASE_BYTES + pixels * holding.tile + bits + strip
 
 
 @given(tiles, scenes, kept)
-def test_the_bytes_named_by_a_refusal_are_just_enough(shape: tuple[int, int], count: int, bands: int) -> None:
+def test_the_bytes_named_by_a_refusal_are_just_enough(shape: tuple[int, int], count: int, holding: Holding) -> None:
     with pytest.raises(PlanRefusedError) as refusal:
-        project_memory(shape, count, 1, bands, 1000)
+        project_memory(shape, count, 1, holding, 1000)
     found = re.search(r"needs ([\d,]+) bytes; a task may use 1,000\..*worker_memory", str(refusal.value))
     assert found is not None
     needed = int(found[1].replace(",", ""))
-    assert project_memory(shape, count, 1, bands, needed).peak_bytes <= needed
+    assert project_memory(shape, count, 1, holding, needed).peak_bytes <= needed
     with pytest.raises(PlanRefusedError):
-        project_memory(shape, count, 1, bands, needed - 1)
+        project_memory(shape, count, 1, holding, needed - 1)
 
 
-def test_a_long_series_fits_two_tasks_on_four_gibibytes() -> None:
-    """146 scenes on 2048 x 2048 pixels, five bands: a year of Sentinel-2 where two orbits meet."""
-    found = project_memory((2048, 2048), 146, 146, 5, 4 * GIB // 2)
+COMPOSITES = ("median", "mean", "p25", "best_pixel", "latest", "least_cloudy", "geomedian", "none")
+
+
+@pytest.mark.parametrize("composite", COMPOSITES)
+def test_a_long_series_fits_two_tasks_on_four_gibibytes(composite: str) -> None:
+    """146 scenes x 10 bands on 2048 x 2048 pixels: a year of Sentinel-2 where two orbits meet."""
+    bands = ("blue", "green", "red", "rededge1", "rededge2", "rededge3", "nir", "nir08", "swir16", "swir22")
+    keys = {"product": "sentinel2", "source": "s2", "bands": bands, "composite": composite, "indices": ["ndvi", "evi"]}
+    entry = Sentinel2Config.model_validate_json(json.dumps(keys))
+    holding = PRODUCT.plan(entry, "default", WriteOptions(None)).holding
+    found = project_memory((2048, 2048), 146, 146, holding, 4 * GIB // 2)
     assert found.peak_bytes <= 2 * GIB
-    assert found.strip_rows >= BLOCK_ROWS
+    assert found.strip_rows >= (BLOCK_ROWS if composite != "geomedian" else 128)

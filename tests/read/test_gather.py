@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 
-from pipeline.read.gather import LARGEST, claim, gather, observe
+from pipeline.read.gather import LARGEST, gather, observe
 from pipeline.read.pixelmap import PixelMap, pixel_map
 from pipeline.types import Grid
 
@@ -81,25 +81,6 @@ def test_a_window_of_the_source_gives_the_pixels_it_holds(
     gather(window, (top, left), pixels, (0, 0), out)
     held = (rows >= top) & (rows < top + window.shape[0]) & (cols >= left) & (cols < left + window.shape[1])
     np.testing.assert_array_equal(out, np.where(held, source[rows, cols], 0))
-
-
-@given(grids, seeds, st.integers(0, 7))
-@settings(deadline=None)
-def test_claim_marks_what_is_clear_and_not_yet_taken(name: str, seed: int, number: int) -> None:
-    random = np.random.default_rng(seed)
-    clear = random.uniform(size=SOURCE) < 0.6
-    taken = random.uniform(size=SHAPE) < 0.3
-    plane = random.integers(0, 256, SHAPE).astype(np.uint8) & np.uint8(255 ^ (1 << number))
-    pixels = pixel_map(GRIDS[name], TARGET)
-    rows, cols = lookup(pixels)
-    expected_plane, expected_taken = plane.copy(), taken.copy()
-    for place in np.ndindex(SHAPE):
-        if rows[place] >= 0 and clear[rows[place], cols[place]] and not taken[place]:
-            expected_plane[place] |= 1 << number
-            expected_taken[place] = True
-    claim(clear, (0, 0), pixels, taken, plane, 1 << number)
-    np.testing.assert_array_equal(plane, expected_plane)
-    np.testing.assert_array_equal(taken, expected_taken)
 
 
 @given(

@@ -4,33 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipeline.errors import CatalogError
-from pipeline.search import catalog
+from pipeline.search import transfer
 from pipeline.search.catalog import Query, search_api
 from pipeline.search.snapshot import search
-from pipeline.types import Asset, Grid
+from tests.search.apis import COLLECTION, api_source, no_header, refused
 from tests.servers.faulty import Answer, FaultyServer, Request, Rule, always, run_faulty, truly
 
 ORIGIN = "https://earth-search.aws.element84.com/v1"
 JULY_31 = Query((-180, -90, 180, 90), datetime(2025, 7, 31, tzinfo=UTC), datetime(2025, 8, 1, tzinfo=UTC))
-COLLECTION = "sentinel-2-c1-l2a"
-
-
-class OneSource:
-    """A configured source: an API and a collection."""
-
-    items: str | None = None
-
-    def __init__(self, stac: str, collection: str | None) -> None:
-        self.stac: str | None = stac
-        self.collection = collection
 
 
 @pytest.fixture
@@ -65,7 +53,7 @@ def expected(recorded: Callable[[str], dict[str, Any]], collection: str | None) 
 
 def test_every_page_is_read(recorded: Callable[[str], dict[str, Any]]) -> None:
     with earth_search(recorded) as server:
-        found = search_api(f"{server.address}/v1", COLLECTION, JULY_31)
+        found, _ = search_api(api_source(server), JULY_31)
     assert {item["id"] for item in found} == expected(recorded, None)
     asked = [json.loads(request.body) for request in server.requests if request.path == "/v1/search"]
     assert len(asked) == 2
@@ -80,26 +68,21 @@ def test_a_server_that_is_busy_twice_is_asked_again(recorded: Callable[[str], di
         return Answer(503) if request.path == path and earlier < 2 else None
 
     with earth_search(recorded, busy) as server:
-        found = search_api(f"{server.address}/v1", COLLECTION, JULY_31)
+        found, _ = search_api(api_source(server), JULY_31)
     assert {item["id"] for item in found} == expected(recorded, None)
 
 
 def test_retries_cover_what_passes_and_post_too() -> None:
     """The statuses that a busy service gives, five times, with growing pauses."""
-    assert catalog.RETRY.total == 5 and catalog.RETRY.backoff_factor > 0
-    assert {429, 500, 502, 503, 504} <= set(catalog.RETRY.status_forcelist or ())
-    assert catalog.RETRY.is_retry("POST", 503) and not catalog.RETRY.is_retry("POST", 404)
-
-
-def refused(server: FaultyServer) -> AbstractContextManager[object]:
-    """A CatalogError that names the API, the collection and what happened."""
-    return pytest.raises(CatalogError, match=rf"{server.address}/v1, collection {COLLECTION}: the search failed: \w+")
+    assert transfer.RETRY.total == 5 and transfer.RETRY.backoff_factor > 0
+    assert {429, 500, 502, 503, 504} <= set(transfer.RETRY.status_forcelist or ())
+    assert transfer.RETRY.is_retry("POST", 503) and not transfer.RETRY.is_retry("POST", 404)
 
 
 @pytest.mark.usefixtures("impatient")
 def test_a_server_that_stays_busy_is_named(recorded: Callable[[str], dict[str, Any]]) -> None:
     with earth_search(recorded, always(Answer(503))) as server, refused(server):
-        search_api(f"{server.address}/v1", COLLECTION, JULY_31)
+        search_api(api_source(server), JULY_31)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +98,7 @@ def test_a_server_that_stays_busy_is_named(recorded: Callable[[str], dict[str, A
 )
 def test_a_landing_page_that_is_no_stac_api_is_refused_with_its_address(body: bytes) -> None:
     with run_faulty({"/v1": body}) as server, refused(server):
-        search_api(f"{server.address}/v1", COLLECTION, JULY_31)
+        search_api(api_source(server), JULY_31)
 
 
 @pytest.mark.parametrize("body", [b"<html>Sign in</html>", b"[]", b"5", b'{"features": 5}'])
@@ -126,22 +109,18 @@ def test_a_page_that_is_no_item_collection_is_refused_with_its_address(
         return Answer(body=body) if request.path == "/v1/search" else None
 
     with earth_search(recorded, spoil) as server, refused(server):
-        search_api(f"{server.address}/v1", COLLECTION, JULY_31)
+        search_api(api_source(server), JULY_31)
 
 
 def test_a_404_is_refused_with_its_address() -> None:
     with run_faulty({}) as server, refused(server):
-        search_api(f"{server.address}/v1", COLLECTION, JULY_31)
+        search_api(api_source(server), JULY_31)
 
 
 def test_a_search_keeps_only_what_was_asked_for(recorded: Callable[[str], dict[str, Any]]) -> None:
     """A server that ignores filters (this one does) puts no foreign collection and no other day into the snapshot."""
-
-    def no_header(source: str, asset: Asset) -> Grid:
-        raise AssertionError(f"{asset.href}: the items declare their grids")
-
     with earth_search(recorded) as server:
-        source = OneSource(f"{server.address}/v1", COLLECTION)
+        source = api_source(server)
         found = search({"s2": source}, JULY_31, no_header)
         assert {item["id"] for item in found.items} == expected(recorded, COLLECTION)
         assert {item["properties"]["groundswell:source"] for item in found.items} == {"s2"}

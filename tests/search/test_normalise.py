@@ -104,6 +104,22 @@ def test_a_band_goes_by_its_name_or_its_common_name(asset: dict[str, Any]) -> No
     assert item_of(raw_item(assets={"any": asset})).assets["red"] == Asset("any", "/data/x.tif")
 
 
+def test_bands_that_old_items_name_by_their_number_are_found() -> None:
+    """Before STAC 0.9 bands stand in the item, `eo:epsg` beside them, and assets hold their numbers."""
+    bands = [{"name": "B02", "common_name": "blue"}, {"name": "B04", "common_name": "red"}]
+    grid = {"eo:epsg": 32633, "proj:shape": [5, 5], "proj:transform": [10, 0, 300_000, 0, -10, 5_000_000]}
+    raw = raw_with({"eo:bands": bands, "eo:platform": "landsat-8", **grid})
+    raw["stac_version"] = "0.8.1"
+    raw["assets"] = {"one": one_band(**{"eo:bands": [1]}), "two": one_band(**{"eo:bands": [0, 7, -1, "x"]})}
+    item = item_of(raw)
+    assert {band: (asset.key, asset.band) for band, asset in item.assets.items()} == {
+        "red": ("one", 1),
+        "blue": ("two", 1),
+    }
+    assert item.assets["red"].grid is not None and item.assets["red"].grid.crs == "EPSG:32633"
+    assert item.properties["platform"] == "landsat-8"
+
+
 def test_a_band_that_the_item_has_not_is_left_out() -> None:
     assert set(item_of(raw_item()).assets) == {"red"}
 
@@ -152,6 +168,20 @@ def square(west: float, east: float) -> dict[str, Any]:
 )
 def test_the_solar_day_is_the_local_day_of_the_pass(utc: str, west: float, east: float, day: date) -> None:
     assert item_of(raw_item(properties={"datetime": utc}, geometry=square(west, east))).solar_day == day
+
+
+@pytest.mark.parametrize(
+    ("utc", "day"),
+    [
+        ("2024-06-10T22:59:59.999999Z", date(2024, 6, 10)),
+        ("2024-06-10T23:00:00Z", date(2024, 6, 11)),
+        ("2024-06-11T22:59:59.999999Z", date(2024, 6, 11)),
+        ("2024-06-11T23:00:00Z", date(2024, 6, 12)),
+    ],
+)
+def test_a_solar_day_is_half_open(utc: str, day: date) -> None:
+    """At 15 degrees east, midnight is 23:00 UTC to the microsecond."""
+    assert item_of(raw_item(properties={"datetime": utc}, geometry=square(14.5, 15.5))).solar_day == day
 
 
 @given(st.datetimes(datetime(2015, 1, 2), datetime(2030, 1, 1), timezones=st.just(UTC)), st.floats(-179, 179))  # noqa: DTZ001

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.config import SourceConfig
 from pipeline.errors import CatalogError, PermanentAssetError
 from pipeline.search.canonical import canonical
 from pipeline.search.catalog import Query
@@ -31,13 +31,9 @@ def says_grid(_source: str, _asset: Asset) -> Grid:
     return GRID
 
 
-@dataclass
-class ListSource:
+def list_source(items: str, collection: str | None = None) -> SourceConfig:
     """A configured source: one file of items."""
-
-    items: str | None
-    collection: str | None = None
-    stac: str | None = None
+    return SourceConfig(items=items, collection=None if collection is None else (collection,))
 
 
 @pytest.fixture
@@ -47,7 +43,7 @@ def found(tmp_path: Path) -> Callable[..., Snapshot]:
     def run(*raw: Raw, query: Query = JUNE, collection: str | None = None) -> Snapshot:
         path = tmp_path / "items.json"
         path.write_text(json.dumps(raw))
-        return search({"s2": ListSource(str(path), collection)}, query, says_grid)
+        return search({"s2": list_source(str(path), collection)}, query, says_grid)
 
     return run
 
@@ -90,7 +86,7 @@ def test_of_two_versions_of_an_item_the_newest_stays(
     """In whatever order the pages bring them; one without a time is the oldest."""
     path = tmp_path_factory.mktemp("versions") / "items.json"
     path.write_text(json.dumps([raw_with({"updated": updated}, {"href": f"/data/{updated}.tif"}) for updated in order]))
-    (item,) = search({"s2": ListSource(str(path))}, JUNE, says_grid).items
+    (item,) = search({"s2": list_source(str(path))}, JUNE, says_grid).items
     assert item["properties"]["updated"] == "2024-06-12T00:00:00+00:00"
     assert item["assets"]["red"]["href"] == "/data/2024-06-12T00:00:00Z.tif"
 
@@ -135,11 +131,31 @@ def test_a_missing_grid_comes_from_the_header_and_only_then(tmp_path: Path) -> N
     )
     path = tmp_path / "items.json"
     path.write_text(json.dumps([known, bare]))
-    snapshot = search({"s2": ListSource(str(path))}, JUNE, read)
+    snapshot = search({"s2": list_source(str(path))}, JUNE, read)
     assert sorted(asked) == [("s2", "/data/bare.tif"), ("s2", "/data/scl")]
     items = {item.id: item for item in select_items(snapshot, {"s2": {"red": (), "scl": ()}})}
     assert {asset.grid for asset in items["bare"].assets.values()} == {GRID}
     assert items["scene-1"].assets["red"].grid != GRID
+
+
+def test_of_the_headers_only_wanted_ones_are_asked_for(tmp_path: Path) -> None:
+    """By any of their names; nothing is asked of sources that no product reads."""
+    asked: list[str] = []
+
+    def read(_source: str, asset: Asset) -> Grid:
+        asked.append(asset.href)
+        return GRID
+
+    assets = {
+        "B04": {"href": "/data/B04.tif"},
+        "B08": {"href": "/data/B08.tif"},
+        "stack": {"href": "/data/stack.tif", "bands": [{"name": "B11"}, {"name": "B12"}]},
+    }
+    path = tmp_path / "items.json"
+    path.write_text(json.dumps([raw_item(assets=assets)]))
+    sources = {"s2": list_source(str(path)), "spare": list_source(str(path))}
+    search(sources, JUNE, read, {"s2": {"red": ("B04",), "swir22": ("B12",), "scl": ("SCL",)}})
+    assert sorted(asked) == ["/data/B04.tif", "/data/stack.tif"]
 
 
 def test_a_header_that_cannot_be_read_is_a_note_and_left_to_the_job(tmp_path: Path) -> None:
@@ -148,7 +164,7 @@ def test_a_header_that_cannot_be_read_is_a_note_and_left_to_the_job(tmp_path: Pa
 
     path = tmp_path / "items.json"
     path.write_text(json.dumps([raw_item()]))
-    snapshot = search({"s2": ListSource(str(path))}, JUNE, read)
+    snapshot = search({"s2": list_source(str(path))}, JUNE, read)
     assert snapshot.notes == ("item scene-1, asset red: grid unknown: /data/red.tif: no such file",)
     (item,) = select_items(snapshot, {"s2": {"red": ()}})
     assert item.assets["red"].grid is None

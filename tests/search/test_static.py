@@ -113,7 +113,7 @@ def test_a_linked_file_that_is_no_item_costs_a_note(tmp_path: Path, content: str
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("<html>", "cannot be read"),
+        ("<html>", "not JSON"),
         ("5", "expected STAC, found int"),
         ('{"foo": 1}', "expected a STAC catalogue, collection or items, found keys"),
         ("[5]", "expected a list of STAC items, found '5'"),

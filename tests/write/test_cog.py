@@ -77,6 +77,13 @@ def test_a_cog_is_what_it_was_made_from(
     assert list(tmp_path.iterdir()) == [file.path], "a side file was left"
 
 
+@pytest.mark.parametrize("shape", [(600, 512), (1100, 1024), (4096, 1024), (5000, 2048), (512, 600), (2000, 511)])
+def test_no_shape_is_taken_for_strips(tmp_path: Path, shape: tuple[int, int]) -> None:
+    """A tall image, or overview, exactly one usual block wide is tiled by narrower ones, and validates as any other."""
+    file = write_cog(np.ones(shape, np.uint8), Band("b", "uint8", 0), geobox(*shape), tmp_path / "b.tif", DEFLATE, TAGS)
+    assert cog_validate(file.path, strict=True, quiet=True) == (True, [], [])
+
+
 @pytest.mark.parametrize("options", [DEFLATE, ZSTD], ids=["deflate", "zstd"])
 def test_same_input_same_bytes(tmp_path: Path, options: CogOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the time, the folder, the order of the tags nor the number of threads shows in the file."""

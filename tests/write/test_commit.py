@@ -16,12 +16,14 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import OutputError, StoreError
-from pipeline.types import Job, Made
+from pipeline.types import DataFile, Job, Made
 from pipeline.write.commit import commit, fingerprint_of, list_committed
 from pipeline.write.stac import data_key, item_key
 from pipeline.write.store import FolderStore, Store, open_store
 
 NOW = datetime(2024, 8, 1, tzinfo=UTC)
+STEPS = 34
+"""Of a commit of seven files, of which one is a folder of 17 objects."""
 
 
 class KilledError(Exception):
@@ -69,14 +71,26 @@ def content(store: Store) -> dict[str, bytes]:
     return {key: store.get_bytes(key) for key, _ in store.list_objects()}
 
 
+def folder_of(made: Made) -> DataFile:
+    return next(file for file in made.files if file.objects)
+
+
 def check_whole(store: Store) -> int:
     """Every file that an item names is there, with the size and digest the item says; returns how many items."""
     items = [key for key, _ in store.list_objects("items/")]
     for key in items:
-        for asset in json.loads(store.get_bytes(key))["assets"].values():
+        assets = json.loads(store.get_bytes(key))["assets"]
+        for name, asset in assets.items():
+            if name == "zarr":
+                continue
             data = store.get_bytes(asset["href"].removeprefix("../../"))
             assert len(data) == asset["file:size"]
             assert "1220" + hashlib.sha256(data).hexdigest() == asset["file:checksum"]
+        folder = assets["zarr"]["href"].removeprefix("../../")
+        manifest = json.loads(store.get_bytes(assets["zarr-manifest"]["href"].removeprefix("../../")))
+        listed = {f"{folder}/{one['key']}": (one["size"], one["sha256"]) for one in manifest["objects"]}
+        found = {each: store.get_bytes(each) for each, _ in store.list_objects(f"{folder}/")}
+        assert {each: (len(data), hashlib.sha256(data).hexdigest()) for each, data in found.items()} == listed
     return len(items)
 
 
@@ -86,7 +100,8 @@ def test_a_commit_publishes_files_and_item(store: Store, job: Job, made: Made) -
     assert done.item_key == item_key(job)
     assert done.written_bytes == sum(size for _, size in store.list_objects())
     assert check_whole(store) == 1
-    assert len(list(store.list_objects("data/s2_median/33T_0_1/2024_06/"))) == len(made.files)
+    objects = sum(max(1, len(file.objects)) for file in made.files)
+    assert len(list(store.list_objects("data/s2_median/33T_0_1/2024_06/"))) == objects
     assert list_committed(store, "s2_median") == {job.fingerprint: done.item_key}
 
 
@@ -105,7 +120,9 @@ def test_other_files_under_the_same_fingerprint_are_refused(
     """The item there stays; the message names what differs and the way out, which then works."""
     commit(store, job, make_made(job), now=NOW)
     before = store.get_bytes(item_key(job))
-    with pytest.raises(StoreError, match=r"other files for count, inputs, ndvi, red, thumbnail;.*--overwrite"):
+    with pytest.raises(
+        StoreError, match=r"other files for count, inputs, ndvi, red, thumbnail, zarr, zarr-manifest;.*--overwrite"
+    ):
         commit(store, job, make_made(job, seed=1), now=NOW)
     assert store.get_bytes(item_key(job)) == before
     assert commit(store, job, make_made(job, seed=1), overwrite=True, now=NOW).created
@@ -130,16 +147,51 @@ def test_a_file_that_shrank_is_not_committed(tmp_path: Path, job: Job, made: Mad
     assert check_whole(store) == 0
 
 
+def test_an_object_that_shrank_is_not_committed(tmp_path: Path, job: Job, made: Made) -> None:
+    store = FolderStore(str(tmp_path / "out"))
+    chunk = folder_of(made).path / "ndvi/c/0/0"
+    chunk.write_bytes(chunk.read_bytes()[:-1])
+    with pytest.raises(OutputError, match=r"2024_06: .*ndvi/c/0/0: found \d+ bytes, expected"):
+        commit(store, job, made, now=NOW)
+    assert check_whole(store) == 0
+
+
+def test_an_object_that_cannot_be_put_stops_the_commit(
+    tmp_path: Path, job: Job, made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error of a put that was under way beside others reaches the caller, and there is no item."""
+    put = FolderStore.put_file
+
+    def refuse(self: FolderStore, path: Path, key: str) -> None:
+        if key.endswith("red/c/0/0"):
+            raise StoreError(f"{key}: refused")
+        put(self, path, key)
+
+    monkeypatch.setattr(FolderStore, "put_file", refuse)
+    store = FolderStore(str(tmp_path / "out"))
+    with pytest.raises(StoreError, match="red/c/0/0: refused"):
+        commit(store, job, made, now=NOW)
+    assert check_whole(store) == 0
+
+
 def test_steps_are_announced_in_order(tmp_path: Path, job: Job, made: Made, kill: Callable[[int], KillAt]) -> None:
-    """The names that kill tests rely on, each before its step: data files, then the item."""
+    """The names that kill tests rely on, each before its step: data files, objects of folders, then the item."""
     handler = kill(99)
     commit(FolderStore(str(tmp_path / "out")), job, made, now=NOW)
-    keys = [file.key for file in made.files]
-    data = [step for key in keys for step in (f"data_put:{key}", f"data_put_done:{key}")]
+    data = [
+        step
+        for file in made.files
+        for step in (
+            f"data_put:{file.key}",
+            *(f"object_put:{file.key}/{one.key}" for one in file.objects),
+            f"data_put_done:{file.key}",
+        )
+    ]
     assert handler.steps == [*data, "item_render", "item_put", "item_put_done"]
+    assert len(handler.steps) == STEPS
 
 
-@pytest.mark.parametrize("number", range(13))
+@pytest.mark.parametrize("number", range(STEPS))
 def test_killed_at_any_step_a_reader_sees_all_or_nothing(
     tmp_path: Path, job: Job, made: Made, kill: Callable[[int], KillAt], number: int
 ) -> None:
@@ -148,7 +200,7 @@ def test_killed_at_any_step_a_reader_sees_all_or_nothing(
     kill(number)
     with pytest.raises(KilledError):
         commit(store, job, made, now=NOW)
-    assert check_whole(store) == (1 if number == 12 else 0)
+    assert check_whole(store) == (1 if number == STEPS - 1 else 0)
     kill(99)
     commit(store, job, made, now=NOW)
     commit(calm, job, made, now=NOW)

@@ -59,15 +59,28 @@ def test_the_item_says_what_it_is_of_and_from(item: dict[str, Any], job: Job) ->
 
 def test_assets_are_named_by_content_and_relative(item: dict[str, Any], job: Job, made: Made) -> None:
     """Each href leads from the item's folder to the data key, which holds fingerprint and digest; sizes are given."""
-    assert item["assets"].keys() == {"red", "ndvi", "count", "thumbnail", "inputs"}
+    assert item["assets"].keys() == {"red", "ndvi", "count", "zarr", "zarr-manifest", "thumbnail", "inputs"}
     for file in made.files:
         asset = item["assets"][file.key]
         assert asset["href"] == f"../../{data_key(job, file)}"
-        assert asset["file:size"] == file.size_bytes
-        assert asset["file:checksum"] == "1220" + file.sha256
+        if not file.objects:
+            assert asset["file:size"] == file.size_bytes
+            assert asset["file:checksum"] == "1220" + file.sha256
         assert f"_{job.fingerprint[:12]}_{file.sha256[:12]}." in asset["href"]
     assert item["assets"]["inputs"]["roles"] == ["metadata"]
     assert item_key(job) == f"items/s2_median/33T_0_1_2024_06_{job.fingerprint}.json"
+
+
+def test_a_folder_is_named_by_its_manifest(item: dict[str, Any]) -> None:
+    """A folder has neither size nor checksum of a file: the manifest has, and its digest is in the folder's name."""
+    folder, manifest = item["assets"]["zarr"], item["assets"]["zarr-manifest"]
+    assert not {"file:size", "file:checksum"} & folder.keys()
+    assert folder["type"] == "application/vnd.zarr; version=3"
+    assert folder["href"].endswith(f"_{manifest['file:checksum'][4:16]}.zarr")
+    assert (folder["roles"], manifest["roles"]) == (["data"], ["manifest"])
+    assert [band["name"] for band in folder["bands"]] == ["red", "ndvi", "count"]
+    for name in ("proj:code", "proj:shape", "proj:transform"):
+        assert folder[name] == item["assets"]["red"][name]
 
 
 def test_links(item: dict[str, Any], job: Job, made: Made) -> None:
@@ -91,7 +104,8 @@ def test_equal_arguments_give_equal_items(item: dict[str, Any], job: Job, make_m
     again = render_item(job, make_made(job), created=NOW)
     assert json_bytes(again) == json_bytes(item)
     later = render_item(job, make_made(job), created=NOW.replace(year=2025))
-    assert later["properties"].pop("created") != item["properties"].pop("created")
+    for name in ("created", "groundswell:digest"):
+        assert later["properties"].pop(name) != item["properties"].pop(name)
     assert later == item
 
 

@@ -1,10 +1,10 @@
-"""Why a tile would be made again: its planned fingerprint document beside the committed ones."""
+"""`groundswell explain`: why a tile would be made again: its planned fingerprint document beside the committed ones."""
 
 from __future__ import annotations
 
+import argparse
 import json
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 
 from pipeline.errors import ConfigError
 from pipeline.execute.records import current_items
@@ -13,15 +13,18 @@ from pipeline.plan.jobs import job_document
 from pipeline.prepare import Prepared
 from pipeline.session import Options, open_session
 from pipeline.types import Job, Json
+from pipeline.verbs._answer import Answer
+from pipeline.write.sound import resolve
 from pipeline.write.store import Store
 
 
-def explain_tile(path: Path, tile: str, sets: Sequence[str], output: str | None, snapshot: Path | None) -> str:
-    """One paragraph a job of the tile: committed, new, or what changed since its current item.
+def run(options: argparse.Namespace) -> Answer:
+    """One paragraph a job of `options.tile`, a tile id or `product/tile/period`: committed, new, or what changed.
 
-    tile: a tile id, or `product/tile/period`. Raises ConfigError when the config has no such tile.
+    Raises ConfigError when the config has no such tile.
     """
-    prepared = open_session(Options(path, sets=sets, output=output, snapshot=snapshot)).prepared
+    chosen = Options(options.config, sets=options.sets, output=options.output, snapshot=options.snapshot)
+    prepared, tile = open_session(chosen).prepared, options.tile
     jobs = {job.id: job for job in prepared.plan.jobs if tile in {job.id, job.tile.id}}
     skipped = {skip.job_id for skip in prepared.plan.skipped if tile in {skip.job_id, skip.job_id.split("/")[1]}}
     if not jobs and not skipped:
@@ -33,7 +36,7 @@ def explain_tile(path: Path, tile: str, sets: Sequence[str], output: str | None,
     lines = [f"{job_id}: committed, nothing to do" for job_id in sorted(skipped)]
     for job_id in sorted(jobs):
         lines += _explain(prepared, jobs[job_id], current.get(job_id))
-    return "\n".join(lines)
+    return Answer("\n".join(lines))
 
 
 def _explain(prepared: Prepared, job: Job, item_key: str | None) -> Iterator[str]:
@@ -50,11 +53,4 @@ def _explain(prepared: Prepared, job: Job, item_key: str | None) -> Iterator[str
 def _document(store: Store, item_key: str) -> Json:
     """The fingerprint document that a committed item was made from."""
     item = json.loads(store.get_bytes(item_key))
-    folder = item_key.rpartition("/")[0]
-    parts: list[str] = folder.split("/")
-    for part in item["assets"]["inputs"]["href"].split("/"):
-        if part == "..":
-            parts.pop()
-        else:
-            parts.append(part)
-    return json.loads(store.get_bytes("/".join(parts)))["document"]
+    return json.loads(store.get_bytes(resolve(item_key, item["assets"]["inputs"]["href"])))["document"]

@@ -1,4 +1,4 @@
-"""Laws of the UTM grid: an area is covered, tiles do not depend on the area, and nothing is tiled where UTM ends."""
+"""Laws of the UTM grid: an area is covered, tiles do not depend on the area, and UPS goes on where UTM ends."""
 
 from __future__ import annotations
 
@@ -7,22 +7,26 @@ import re
 
 import numpy as np
 import pytest
-import shapely
 from affine import Affine
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 
-from pipeline.errors import PlanRefusedError
-from pipeline.plan.grids import BBox, covering_box, lonlat_outline, outline_in, utm_tiles
+from pipeline.config.area import GridConfig
+from pipeline.plan.areas import Area, BBox, box_region
+from pipeline.plan.tiles import plan_tiles, tile_of
 from pipeline.types import Tile
 
 SIZE_PX, RESOLUTION_M = 512, 10.0
 SIZE_M = SIZE_PX * RESOLUTION_M
 MARGIN_M = 1.0
 """An area's curved edge is followed to within this: far below a pixel."""
+
+
+def planned(box: BBox, tile_px: int = SIZE_PX) -> tuple[Tile, ...]:
+    return plan_tiles(Area((box_region(box),)), GridConfig(tile_px=tile_px, resolution_m=RESOLUTION_M))
 
 
 @st.composite
@@ -37,7 +41,9 @@ def boxes(draw: st.DrawFn, widest: float = 0.6) -> BBox:
         lon = east - wide
     wrap = [side + 360 if side < -180 else side - 360 if side > 180 else side for side in (lon, east)]
     # Ten centimetres: a box thinner than that has no area to cover.
-    return round(wrap[0], 6), round(lat, 6), round(wrap[1], 6), round(min(84.0, lat + high), 6)
+    box = round(wrap[0], 6), round(lat, 6), round(wrap[1], 6), round(min(84.0, lat + high), 6)
+    assume(box[0] != box[2])
+    return box
 
 
 def places(box: BBox, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -92,7 +98,7 @@ def uncovered(box: BBox, tiles: tuple[Tile, ...], count: int = 400) -> int:
 @example((179.9, -17.0, 180.0, -16.9))
 @settings(max_examples=60, deadline=None)
 def test_tiles_cover_the_box(box: BBox) -> None:
-    tiles = utm_tiles(box, SIZE_PX, RESOLUTION_M)
+    tiles = planned(box)
     assert tiles
     assert uncovered(box, tiles) == 0
 
@@ -103,7 +109,7 @@ def test_a_tall_box_is_covered_along_its_curved_southern_edge() -> None:
         box = (6.0, float(south), 12.0, 70.0)
         lon = np.linspace(6, 11.999, 1500)
         x, y = Transformer.from_crs(4326, 32632, always_xy=True).transform(lon, np.full_like(lon, south))
-        have = {tile.id for tile in utm_tiles(box, 8192, RESOLUTION_M)}
+        have = {tile.id for tile in planned(box, 8192)}
         need = {
             f"32N-{int(col):03d}-{int(row):04d}" for col, row in zip(x // 81920, (y + MARGIN_M) // 81920, strict=True)
         }
@@ -118,8 +124,8 @@ def test_a_tile_is_the_same_from_every_area_that_contains_it(box: BBox, across: 
     width = (east - west) % 360
     turned = west + across * width
     part = (turned - 360 if turned > 180 else turned, south + up * (north - south), east, north)
-    whole = {tile.id: tile for tile in utm_tiles(box, SIZE_PX, RESOLUTION_M)}
-    for tile in utm_tiles(part, SIZE_PX, RESOLUTION_M):
+    whole = {tile.id: tile for tile in planned(box)}
+    for tile in planned(part):
         assert tile.geobox == whole[tile.id].geobox
         assert tile.identity() == whole[tile.id].identity()
 
@@ -127,7 +133,7 @@ def test_a_tile_is_the_same_from_every_area_that_contains_it(box: BBox, across: 
 @given(boxes())
 @settings(max_examples=40, deadline=None)
 def test_ids_are_unique_sorted_and_say_where_the_tile_lies(box: BBox) -> None:
-    tiles = utm_tiles(box, SIZE_PX, RESOLUTION_M)
+    tiles = planned(box)
     ids = [tile.id for tile in tiles]
     assert ids == sorted(set(ids))
     for tile in tiles:
@@ -155,103 +161,90 @@ def test_ids_are_unique_sorted_and_say_where_the_tile_lies(box: BBox) -> None:
 )
 def test_zone_borders_and_the_equator_cut_exactly(box: BBox, zones: set[str]) -> None:
     """A box that ends on a border has no tile of the zone beyond it."""
-    assert set(by_zone(utm_tiles(box, SIZE_PX, RESOLUTION_M))) == zones
+    assert set(by_zone(planned(box))) == zones
 
 
 def test_rows_start_at_the_equator() -> None:
-    rows = {tile.id[-4:] for tile in utm_tiles((9.0, 0.0, 9.05, 0.01), SIZE_PX, RESOLUTION_M)}
+    rows = {tile.id[-4:] for tile in planned((9.0, 0.0, 9.05, 0.01))}
     assert rows == {"0000"}
-
-
-@pytest.mark.parametrize("box", [(10.0, 83.9, 11.0, 84.1), (10.0, -80.1, 11.0, -79.0), (0.0, -90.0, 1.0, 90.0)])
-def test_beyond_84_north_and_80_south_is_refused(box: BBox) -> None:
-    with pytest.raises(PlanRefusedError, match=r"area\.bbox.*80 S and 84 N"):
-        utm_tiles(box, SIZE_PX, RESOLUTION_M)
 
 
 @pytest.mark.parametrize("box", [(10.0, 83.9, 10.1, 84.0), (10.0, -80.0, 10.1, -79.9)])
 def test_up_to_84_north_and_80_south_is_tiled(box: BBox) -> None:
-    tiles = utm_tiles(box, SIZE_PX, RESOLUTION_M)
+    tiles = planned(box)
     assert uncovered(box, tiles) == 0
 
 
-def plain_outline(geobox: GeoBox) -> NDArray[np.float64]:
-    """(n, 2) longitudes and latitudes of a tile's edge, from its affine and pyproj."""
-    rows, cols = geobox.shape
-    along = np.linspace(0, 1, 200)
-    edge = np.concatenate(
-        [
-            np.column_stack(side)
-            for side in ((along, 0 * along), (0 * along + 1, along), (along, 0 * along + 1), (0 * along, along))
-        ]
+@pytest.mark.parametrize(
+    ("box", "zone", "epsg"),
+    [
+        ((-180.0, 84.0, 180.0, 90.0), "00N", 32661),
+        ((-180.0, -90.0, 180.0, -80.0), "00S", 32761),
+        ((20.0, 84.0, 21.0, 84.2), "00N", 32661),
+        ((179.0, -85.0, -179.0, -80.0), "00S", 32761),
+        ((30.0, 89.5, 31.0, 90.0), "00N", 32661),
+    ],
+    ids=["north", "south", "edge", "antimeridian", "wedge"],
+)
+def test_beyond_84_north_and_80_south_tiles_are_polar(box: BBox, zone: str, epsg: int) -> None:
+    """Every place lies on exactly one tile, the poles too; tiles keep clear of the UTM zones."""
+    tiles = planned(box, 8192)
+    assert {tile.id[:3] for tile in tiles} == {zone}
+    lon, lat = places(box, 400)
+    lon[-1], lat[-1] = box[0], max(box[1], box[3], key=abs)
+    x, y = Transformer.from_crs(4326, epsg, always_xy=True).transform(lon, lat)
+    size = 8192 * RESOLUTION_M
+    hits = np.zeros(x.shape, int)
+    for tile in tiles:
+        side = tile.geobox.boundingbox
+        assert tile.geobox.crs == f"EPSG:{epsg}" and (side.left % size, side.top % size) == (0, 0)
+        hits += (x >= side.left) & (x < side.right) & (y >= side.bottom) & (y < side.top)
+    assert (hits <= 1).all() and (hits == 1).mean() > 0.99
+    for here in np.flatnonzero(hits == 0):  # on the area's own edge
+        assert min(lat[here] - box[1], box[3] - lat[here]) < 1e-6 or abs(lon[here]) == 180
+
+
+@pytest.mark.parametrize("latitude", [84.0, -80.0])
+def test_an_area_across_the_end_of_utm_has_tiles_of_both(latitude: float) -> None:
+    tiles = planned((10.0, latitude - 0.05, 10.2, latitude + 0.05))
+    assert set(by_zone(tiles)) == ({"32N", "00N"} if latitude > 0 else {"32S", "00S"})
+    assert (
+        uncovered(
+            (10.0, latitude - 0.05, 10.2, latitude) if latitude > 0 else (10.0, latitude, 10.2, latitude + 0.05), tiles
+        )
+        == 0
     )
-    a, _, c, _, e, f = geobox.transform[:6]
-    x, y = a * edge[:, 0] * cols + c, e * edge[:, 1] * rows + f
-    return np.column_stack(Transformer.from_crs(str(geobox.crs), 4326, always_xy=True).transform(x, y))
 
 
-def test_lonlat_outline_has_two_parts_at_the_antimeridian() -> None:
-    """Every point of the tile's edge is in the outline; no part of it spans the globe."""
-    tiles = utm_tiles((179.9, -17.0, -179.9, -16.9), 2048, 10.0)
-    split = 0
-    for tile in tiles:
-        outline = lonlat_outline(tile.geobox)
-        parts = list(shapely.get_parts(outline))
-        split += len(parts) == 2
-        assert all(part.bounds[2] - part.bounds[0] < 1 for part in parts)
-        assert outline.bounds[0] >= -180 and outline.bounds[2] <= 180
-        near = outline.buffer(1e-5)
-        assert shapely.contains_xy(near, plain_outline(tile.geobox)).all()
-    assert split, "no tile of this area crosses the antimeridian"
+@pytest.mark.parametrize("tile_px", [64, 1024, 10_000])
+@pytest.mark.parametrize("resolution_m", [0.5, 10.0, 30.0])
+def test_any_tile_size(tile_px: int, resolution_m: float) -> None:
+    """An area inside of one tile, as plain arithmetic has it."""
+    size = tile_px * resolution_m
+    column, row = math.ceil(500_000 / size), math.ceil(4_950_000 / size)
+    back = Transformer.from_crs(32633, 4326, always_xy=True)
+    west, south = back.transform((column + 0.4) * size, (row + 0.4) * size)
+    east, north = back.transform((column + 0.4) * size + 5, (row + 0.4) * size + 5)
+    (tile,) = plan_tiles(
+        Area((box_region((west, south, east, north)),)), GridConfig(tile_px=tile_px, resolution_m=resolution_m)
+    )
+    corner = Affine(resolution_m, 0, column * size, 0, -resolution_m, (row + 1) * size)
+    assert tile == Tile(f"33N-{column:03d}-{row:04d}", GeoBox((tile_px, tile_px), corner, "EPSG:32633"))
 
 
-@given(boxes(0.05))
-@settings(max_examples=30, deadline=None)
-def test_lonlat_outline_and_outline_in_hold_the_tiles_edge(box: BBox) -> None:
-    for tile in utm_tiles(box, SIZE_PX, RESOLUTION_M)[:4]:
-        points = plain_outline(tile.geobox)
-        assert shapely.contains_xy(lonlat_outline(tile.geobox).buffer(1e-5), points).all()
-        left, bottom, right, top = outline_in(tile.geobox, "EPSG:3857")
-        x, y = Transformer.from_crs(4326, 3857, always_xy=True).transform(points[:, 0], points[:, 1])
-        if np.ptp(points[:, 0]) < 180:
-            assert left - 1 <= x.min() and x.max() <= right + 1
-            assert bottom - 1 <= y.min() and y.max() <= top + 1
-
-
-@given(boxes())
-@example((179.9, -17.0, -179.9, -16.9))
-@example((179.99, 65.0, 180.0, 65.01))
-@example((-180.0, 65.0, -179.99, 65.01))
-@settings(max_examples=40, deadline=None)
-def test_the_covering_box_holds_the_area_and_every_tile(box: BBox) -> None:
-    """Tiles reach beyond the area; what is searched must reach as far, also across the antimeridian."""
-    tiles = utm_tiles(box, SIZE_PX, RESOLUTION_M)
-    west, south, east, north = covering_box(tiles, box)
-    assert -180 <= west <= 180 and -180 <= east <= 180
-    width = (east - west) % 360
-    corners = [np.array([[box[0], box[1]], [box[2], box[3]]])]
-    for lon, lat in (points.T for points in [*corners, *(plain_outline(tile.geobox) for tile in tiles)]):
-        across = (lon - west + 1e-5) % 360
-        assert (across <= width + 2e-5).all(), f"{lon[across > width + 2e-5]} outside {west}..{east}"
-        assert (lat >= south - 1e-5).all() and (lat <= north + 1e-5).all()
-    assert width < 3, "a box of degrees must not become the whole globe"
-
-
-def test_outline_in_its_own_crs_is_its_bounding_box() -> None:
-    geobox = GeoBox((100, 200), Affine(10, 0, 500_000, 0, -10, 5_000_000), "EPSG:32633")
-    assert outline_in(geobox, "EPSG:32633") == (500_000, 4_999_000, 502_000, 5_000_000)
-
-
-@given(st.floats(-179.9, 179.9), st.floats(-70, 70), st.floats(0.01, 0.6), st.floats(0.01, 0.6))
-def test_the_covering_box_holds_every_tile_and_the_area(west: float, south: float, wide: float, high: float) -> None:
-    """What is searched covers whole tiles: a tile's inputs do not depend on the area it was chosen by."""
-    east = west + wide if west + wide <= 180 else west + wide - 360
-    area = (west, south, east, south + high)
-    tiles = utm_tiles(area, 1024, 10)
-    left, bottom, right, top = covering_box(tiles, area)
-    width = (right - left) % 360
-    for tile in tiles:
-        lon, lat = shapely.get_coordinates(lonlat_outline(tile.geobox)).T
-        assert (((lon - left + 1e-9) % 360) <= width + 2e-9).all()
-        assert (lat >= bottom).all() and (lat <= top).all()
-    assert ((west - left + 1e-9) % 360) <= width and ((east - left + 1e-9) % 360) <= width + 2e-9
+@pytest.mark.parametrize(
+    ("tile_id", "text"),
+    [
+        ("33N-24-0246", "such as 33N-024-0246"),
+        ("61N-024-0246", "zones 01 to 60"),
+        ("33N-0024-0246", "id is 33N-024-0246"),
+        ("33N-001-1700", "outside it"),
+        ("33N-024-2000", "outside it"),
+        ("00N-010-0010", "outside it"),
+        ("33TUL", "such as 33N-024-0246"),
+        ("", "such as 33N-024-0246"),
+    ],
+)
+def test_an_id_of_no_tile_is_refused(tile_id: str, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        tile_of(tile_id, GridConfig(tile_px=SIZE_PX))

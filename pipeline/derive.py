@@ -1,0 +1,48 @@
+"""What is derived from committed items when a run ends, and can be made anew at any time: pages, table and mosaics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pipeline.config import RunConfig
+from pipeline.errors import GroundswellError, StoreError
+from pipeline.execute.records import current_by_product
+from pipeline.read.access import Access
+from pipeline.results.find import find_outputs
+from pipeline.results.window import WindowReader
+from pipeline.write.catalog import catalog_is_current, write_catalog
+from pipeline.write.mosaic import by_crs, write_mosaic
+from pipeline.write.store import Store
+
+_ATTEMPTS = 5
+
+
+def refresh_catalog(store: Store, name: str, say: Callable[[str], None], *, made_any: bool) -> None:
+    """Pages and table for what is current now; every job is committed by then, so a failure is a warning and no more.
+
+    Another run may end meanwhile and know less: whoever writes last looks again.
+    """
+    try:
+        for _ in range(_ATTEMPTS):
+            current = current_by_product(store)
+            if not made_any and catalog_is_current(store, current):
+                break
+            write_catalog(store, name, current)
+            made_any = False
+    except StoreError as error:
+        say(f"warning: the catalogue pages were not rebuilt, the next run will try again: {error}")
+
+
+def refresh_mosaics(store: Store, config: RunConfig, say: Callable[[str], None]) -> None:
+    """The mosaics of the products that ask for one; a failure is a warning, and the next run goes on from there."""
+    storage = config.storage
+    read = WindowReader(Access(endpoint=storage.endpoint, profile=storage.profile, anonymous=storage.anonymous))
+    for entry in config.products:
+        if config.write_of(entry).mosaic is None:
+            continue
+        try:
+            for outputs in by_crs(find_outputs(store, entry.name)):
+                made = write_mosaic(store, outputs, read)
+                say(f"mosaic: {made.key}" + (f", snapshot {made.snapshot}" if made.snapshot else ""))
+        except GroundswellError as error:
+            say(f"warning: the mosaic of {entry.name} is not up to date, the next run goes on: {error}")

@@ -1,0 +1,128 @@
+"""Where a tile lies for those who think in degrees or in another CRS; right across the antimeridian and at a pole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from shapely.geometry.base import BaseGeometry
+
+from pipeline.plan.areas import BBox
+from pipeline.plan.curves import poles, to_lonlat, transformer
+from pipeline.types import Tile
+
+_WITHIN_M = 0.1
+_MESH = 17
+_NEAR_POLE = 89.0
+_NOISE_DEG = 1e-9
+
+
+@lru_cache(maxsize=4096)
+def lonlat_outline(geobox: GeoBox) -> BaseGeometry:
+    """A tile's footprint in degrees within -180..180, to ten centimetres; in two parts where it crosses 180.
+
+    Around a pole it reaches to the pole and from -180 to 180.
+    """
+    return to_lonlat(np.array([_extent(geobox)], dtype=object), str(geobox.crs), _WITHIN_M)[0]
+
+
+def lonlat_bounds(geobox: GeoBox) -> BBox:
+    """West, south, east, north of a tile in degrees; west > east where it crosses the antimeridian."""
+    return covering(part.bounds for part in shapely.get_parts(lonlat_outline(geobox)))
+
+
+def covering(boxes: Iterable[BBox]) -> BBox:
+    """The smallest box around some boxes, each of which may cross the antimeridian, as the result may."""
+    west, south, east, north = np.array(list(boxes), dtype=float).T
+    east = np.where(west > east, east + 360, east)
+    order = np.argsort(west)
+    west, east = west[order], east[order]
+    reach = np.maximum(np.maximum.accumulate(east), east.max() - 360)
+    gaps = np.append(west[1:], west[0] + 360) - reach  # after each box, before the next one
+    widest = len(gaps) - 1 if gaps[-1] >= gaps.max() - _NOISE_DEG else int(np.argmax(gaps))
+    low, high = float(south.min()), float(north.max())
+    if gaps[widest] <= _NOISE_DEG:
+        return -180.0, low, 180.0, high
+    left, right = float(west[(widest + 1) % len(west)]), float(reach[widest])
+    return left, low, right - 360 if right > 180 else right, high
+
+
+def covering_box(tiles: Sequence[Tile]) -> BBox:
+    """West, south, east, north around whole tiles, never too small; west > east where it crosses the antimeridian."""
+    boxes: list[BBox] = []
+    grids: dict[str, list[GeoBox]] = {}
+    for tile in tiles:
+        grids.setdefault(str(tile.geobox.crs), []).append(tile.geobox)
+    for crs, geoboxes in grids.items():
+        boxes += _lonlat_boxes(geoboxes, crs)
+    return covering(boxes)
+
+
+@lru_cache(maxsize=4096)
+def outline_in(geobox: GeoBox, crs: str) -> BBox:
+    """Bounding box of a tile in another CRS: left, bottom, right, top; exact in its own, never too small in others.
+
+    In degrees it is -180..180 wide across the antimeridian; infinite where the CRS is not defined all over the tile.
+    """
+    if crs.upper() == "EPSG:4326":
+        west, south, east, north = lonlat_bounds(geobox)
+        return (west, south, east, north) if west <= east else (-180.0, south, 180.0, north)
+    extent = _extent(geobox)
+    if str(geobox.crs) == crs:
+        left, bottom, right, top = extent.bounds
+        return left, bottom, right, top
+    left, bottom, right, top = extent.bounds
+    x, y = np.meshgrid(np.linspace(left, right, _MESH), np.linspace(bottom, top, _MESH))
+    # The pole is where another projection may end; between two samples nothing would tell.
+    sides = [*transformer(str(geobox.crs), crs).transform(x, y)]
+    inside = [sign for sign, pole in poles(str(geobox.crs)) if extent.intersects(pole)]
+    ends = transformer(4326, crs).transform([0.0, 90.0, 180.0, -90.0] * len(inside), np.repeat(inside, 4))
+    box = [_reach(*values) for values in zip(sides, ends, strict=True)]
+    return box[0][0], box[1][0], box[0][1], box[1][1]
+
+
+def _reach(mesh: NDArray[np.float64], others: NDArray[np.float64]) -> tuple[float, float]:
+    """Least and greatest of a curved surface that a mesh of it, and some single places, were sampled of."""
+    values = np.concatenate([np.ravel(mesh), others])
+    if not np.isfinite(values).all():
+        return -np.inf, np.inf
+    # A curve leaves the straight line between two samples by an eighth of their second difference.
+    bend = max(float(np.abs(np.diff(mesh, n=2, axis=axis)).max()) for axis in (0, 1)) / 4
+    return float(values.min()) - bend, float(values.max()) + bend
+
+
+def _extent(geobox: GeoBox) -> shapely.Polygon:
+    rows, columns = geobox.shape
+    corners = ((0, 0), (0, rows), (columns, rows), (columns, 0))
+    return shapely.Polygon([geobox.transform @ corner for corner in corners])
+
+
+def _lonlat_boxes(geoboxes: Sequence[GeoBox], crs: str) -> list[BBox]:
+    """Boxes around tiles of one CRS, all at once; one by one only where a pole is near."""
+    t = np.linspace(0.0, 1.0, 9)
+    zero, one = np.zeros_like(t), np.ones_like(t)
+    column, row = np.concatenate([t, one, t[::-1], zero]), np.concatenate([zero, t, one, t[::-1]])
+    a, b, c, d, e, f = np.array([geobox.transform[:6] for geobox in geoboxes]).T[:, :, None]
+    rows, columns = np.array([geobox.shape.yx for geobox in geoboxes]).T[:, :, None]
+    x, y = a * columns * column + b * rows * row + c, d * columns * column + e * rows * row + f
+    lon, lat = (np.asarray(values) for values in transformer(crs, 4326).transform(x, y))
+    hard = ~(np.isfinite(lon).all(axis=1) & (np.abs(lat).max(axis=1) < _NEAR_POLE)) | (np.ptp(y, axis=1) > 1e6)
+    lon = np.unwrap(np.where(hard[:, None], 0.0, lon), axis=1, period=360.0)
+    west, east = _bounds(lon)
+    south, north = _bounds(lat)
+    shift = 360 * np.floor((west + 180) / 360)
+    west, east = west - shift, east - shift
+    east = np.where(east > 180, east - 360, east)
+    easy = np.flatnonzero(~hard)
+    found: list[BBox] = list(zip(*(side[easy].tolist() for side in (west, south, east, north)), strict=True))
+    return found + [lonlat_bounds(geoboxes[number]) for number in np.flatnonzero(hard).tolist()]
+
+
+def _bounds(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Least and greatest of each row of samples of a curve, with room for how it bends between them."""
+    bend = np.abs(np.diff(values.reshape(len(values), 4, 9), n=2, axis=2)).max(axis=(1, 2)) / 4 + _NOISE_DEG
+    return values.min(axis=1) - bend, values.max(axis=1) + bend

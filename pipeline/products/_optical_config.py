@@ -1,0 +1,128 @@
+"""The keys that every optical product has: composite, its scores, further layers, indices, harmonisation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from pipeline.config import ProductConfig, Section
+from pipeline.ops.indices import Index, find_index, known_index
+
+CHOSEN = ("best_pixel", "latest", "least_cloudy")
+"""Composites that choose one scene a pixel for all bands."""
+_COMPOSITES = ("median", "mean", "min", "max", *CHOSEN, "geomedian", "none")
+_COMPOSITE_WORDS = f"one of {', '.join(_COMPOSITES)}, or a percentile, p1 to p99"
+
+CompositeName = Annotated[
+    str,
+    Field(
+        pattern=rf"^({'|'.join(_COMPOSITES)}|p[1-9][0-9]?)$",
+        json_schema_extra={"patternErrorMessage": _COMPOSITE_WORDS},
+    ),
+]
+
+
+def _known(name: str) -> str:
+    known_index(name)
+    return name
+
+
+IndexName = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z][A-Za-z0-9]{0,31}$",
+        json_schema_extra={"patternErrorMessage": "the name of a spectral index, such as ndvi or evi"},
+    ),
+    AfterValidator(_known),
+]
+LayerName = Literal["source", "doy", "reasons"]
+Coefficients = tuple[Annotated[float, Field(gt=0, le=100)], Annotated[float, Field(ge=-10, le=10)]]
+
+
+class BestPixelConfig(Section):
+    """What makes a pixel the best one of its period: far from masked ones, and near the wanted day."""
+
+    distance_weight: float = Field(default=1.0, ge=0, le=1000, description="Weight of the distance to masked pixels.")
+    distance_px: int = Field(
+        default=50, ge=1, le=200, description="Pixels of the mask beyond which more distance is no better."
+    )
+    day_weight: float = Field(default=1.0, ge=0, le=1000, description="Weight of the closeness to the wanted day.")
+    target_doy: int | None = Field(
+        default=None, ge=1, le=366, description="Wanted day of the year; nothing: the middle of the period."
+    )
+    sigma_days: float | None = Field(
+        default=None,
+        gt=0,
+        le=3660,
+        description="Days away at which closeness is 0.61; nothing: a quarter of the period.",
+    )
+
+    @model_validator(mode="after")
+    def _weighed(self) -> BestPixelConfig:
+        if self.distance_weight + self.day_weight == 0:
+            raise ValueError("allowed: distance_weight or day_weight above 0")
+        return self
+
+
+class OpticalConfig(ProductConfig):
+    """Base of the optical products; a subclass adds `bands` and `mask` and says what standard bands it has."""
+
+    standard: ClassVar[Mapping[str, str]] = {}
+    """Every band of the sensor → its standard name in formulas."""
+
+    composite: CompositeName = Field(
+        default="median",
+        description="How the observations of a period become one pixel: median, mean, min, max, p1 to p99 "
+        "(percentiles), best_pixel, latest, least_cloudy (one scene a pixel, for all bands), geomedian, or none (the "
+        "time series).",
+    )
+    best_pixel: BestPixelConfig = Field(default=BestPixelConfig(), description="Scores of the composite best_pixel.")
+    layers: tuple[LayerName, ...] | None = Field(
+        default=None,
+        description="Layers beside the bands, count and qa: source and doy (which scene and day of the year a pixel "
+        "comes from), reasons (why observations were masked). Nothing: source and doy where scenes are chosen.",
+    )
+    indices: tuple[IndexName, ...] = Field(
+        default=(), description="Spectral indices made from the composited bands, by their names in spyndex."
+    )
+    harmonise: Mapping[str, Mapping[str, Coefficients]] = Field(
+        default={},
+        description="Per platform, constellation or source, per band: [gain, offset]; reflectance becomes gain * "
+        "reflectance + offset before anything is composited.",
+    )
+
+    @property
+    def extra_layers(self) -> tuple[str, ...]:
+        """Layers beside the bands, count and qa, by default as documented."""
+        usual = ("source", "doy") if self.composite in CHOSEN else ()
+        return usual if self.layers is None else self.layers
+
+    def indices_of(self, bands: tuple[str, ...]) -> tuple[Index, ...]:
+        """The indices with their formulas; raises ValueError for one that the bands do not allow."""
+        return tuple(find_index(name, [self.standard[band] for band in bands]) for name in self.indices)
+
+    def check(self, bands: tuple[str, ...], *, masked: bool) -> None:
+        """The rules between the keys; raises ValueError in words of what is allowed."""
+        layers = self.layers or ()
+        for what, names in (("bands", bands), ("layers", layers), ("indices", [name.lower() for name in self.indices])):
+            if len(set(names)) != len(names):
+                raise ValueError(f"allowed: every name once in {what}")
+        for layer in {*layers} & {"source", "doy"}:
+            if self.composite not in CHOSEN:
+                raise ValueError(f"allowed: {layer} in layers only with a composite that chooses ({', '.join(CHOSEN)})")
+        if "reasons" in layers and not masked:
+            raise ValueError("allowed: reasons in layers only with a mask")
+        if {band for each in self.harmonise.values() for band in each} - {*bands}:
+            raise ValueError(f"allowed: bands that are made in harmonise ({', '.join(bands)})")
+        self._check_indices(bands)
+
+    def _check_indices(self, bands: tuple[str, ...]) -> None:
+        ours = {name: band for band, name in self.standard.items()}
+        for name in self.indices:
+            needs = [ours[band] for band in find_index(name, ours).bands]
+            if not {*needs} <= {*bands}:
+                raise ValueError(f"allowed: {name} in indices only where bands has {' and '.join(needs)}")
+            if name.lower() in {*bands, "count", "qa", "source", "doy", "reasons"}:
+                raise ValueError(f"allowed: indices with names of their own; {name} is a layer")

@@ -1,0 +1,82 @@
+"""What is searched for, and whether an item meets it: asked of the server, and checked again here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import shapely
+from shapely.geometry import shape as to_geometry
+
+from pipeline.search.canonical import instant
+from pipeline.types import Json
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is searched, once for the whole area and time: box in degrees, [start, end)."""
+
+    bbox: tuple[float, float, float, float]
+    """West, south, east, north; west > east crosses the antimeridian."""
+    start: datetime
+    end: datetime
+
+    @property
+    def boxes(self) -> tuple[tuple[float, float, float, float], ...]:
+        """The box, or the two sides of the antimeridian: many servers get the crossing box wrong."""
+        west, south, east, north = self.bbox
+        if west <= east:
+            return (self.bbox,)
+        return (west, south, 180.0, north), (-180.0, south, east, north)
+
+
+def meets(item: Json, query: Query) -> bool:
+    """Whether a canonical item meets area and time."""
+    time = instant(item["properties"]["datetime"])
+    if time is None or not query.start <= time < query.end:
+        return False
+    footprint = to_geometry(item["geometry"])
+    return any(bool(footprint.intersects(shapely.box(*box))) for box in query.boxes)
+
+
+def within_limits(properties: Mapping[str, Json], limits: Mapping[str, Mapping[str, Json]]) -> bool:
+    """Whether an item's own properties meet the limits; a property it does not have meets none, as on a server."""
+    return all(
+        _holds(properties.get(name), operator, value)
+        for name, bounds in limits.items()
+        for operator, value in bounds.items()
+    )
+
+
+_OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "eq": lambda found, value: found == value,
+    "neq": lambda found, value: found != value,
+    "lt": lambda found, value: found < value,
+    "lte": lambda found, value: found <= value,
+    "gt": lambda found, value: found > value,
+    "gte": lambda found, value: found >= value,
+    "in": lambda found, value: found in value,
+    "startsWith": lambda found, value: str(found).startswith(str(value)),
+    "endsWith": lambda found, value: str(found).endswith(str(value)),
+    "contains": lambda found, value: value in found,
+}
+
+
+def _holds(found: Json, operator: str, value: Json) -> bool:
+    if found is None:
+        return False
+    try:
+        return bool(_OPERATORS[operator](_comparable(found), _comparable(value)))
+    except TypeError:
+        return False  # a number and a text have no order
+
+
+def _comparable(value: Json) -> Any:
+    """Times as instants, whatever their zone and fraction; the rest as it is."""
+    if isinstance(value, list):
+        return [_comparable(one) for one in value]
+    is_time = isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\d[T ]\d\d:", value)
+    return (instant(value) or value) if is_time else value

@@ -1,0 +1,1 @@
+"""What can be asked of a config or an output besides a run: one module a verb, each a `run(options) -> Answer`."""

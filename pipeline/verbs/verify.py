@@ -1,0 +1,161 @@
+"""`groundswell verify`: whether everything that was committed is still there, as it was, to the byte."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from pyarrow import ArrowException, BufferReader
+
+from pipeline.errors import EXIT_DONE, EXIT_JOBS_FAILED, ConfigError, StoreError
+from pipeline.execute.records import FINISHED, current_by_product, read_finished
+from pipeline.verbs._answer import Answer
+from pipeline.verbs._output import open_output
+from pipeline.write.catalog import READS_AT_ONCE, ROOT_KEY, TABLE_DIGEST, TABLE_KEY, derive_catalog
+from pipeline.write.files import json_bytes
+from pipeline.write.sound import FOLDER_SUFFIX, Fault, Listing, check_folder, check_item, check_links
+from pipeline.write.store import Store
+
+REBUILD = "run `groundswell catalog`"
+_MANIFEST = "-manifest.json"
+RECORD = "what this run planned is no longer sure: run its config again"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What is verified."""
+
+    product: str | None = None
+    """Only this product's items: no pages, table and records of runs."""
+    everything: bool = False
+    """Also items that are not current."""
+    quick: bool = False
+    """Names and sizes only: no data is read, and no page is made again."""
+
+
+def run(options: argparse.Namespace) -> Answer:
+    """Every fault on a line, with item, asset, key, what was found and expected, and what to do; exit code 1 then.
+
+    Raises StoreError where the output cannot be read.
+    """
+    store = open_output(options)
+    count, faults = verify(store, Scope(options.product, options.all, options.quick))
+    lines = [f"fault: {fault}" for fault in faults]
+    what = "names and sizes" if options.quick else "every byte"
+    lines.append(f"verify: {count} items, {what}: {len(faults) or 'no'} faults in {store.uri}")
+    return Answer("\n".join(lines), EXIT_JOBS_FAILED if faults else EXIT_DONE)
+
+
+def verify(store: Store, scope: Scope) -> tuple[int, list[Fault]]:
+    """How many items were looked at, and every fault. Raises ConfigError for an unknown product."""
+    listing = Listing(store.list_objects())
+    faults: list[Fault] = []
+    try:
+        current = current_by_product(store)
+    except StoreError as error:
+        faults.append(Fault("runs/", "", "runs/", str(error), "the plans of finished runs", RECORD))
+        current = {}
+    if not current and not faults and listing.under("items/"):
+        faults.append(Fault("runs/", "", "runs/", "no finished run", "the one that made the items", RECORD))
+    keys = _chosen(listing, current, scope)
+
+    def check(key: str) -> list[Fault]:
+        return check_item(store, key, listing, quick=scope.quick)
+
+    with ThreadPoolExecutor(READS_AT_ONCE) as pool:
+        faults += [fault for found in pool.map(check, keys) for fault in found]
+    faults += _check_pages(store, listing, scope)
+    faults += _check_mosaics(store, listing, scope)
+    if scope.product is None:
+        faults += _check_runs(store, listing, quick=scope.quick)
+        if not scope.quick and not faults:  # a page is made of sound items, or of nothing
+            faults += _check_catalog(store, listing, current)
+    return len(keys), faults
+
+
+def _chosen(listing: Listing, current: Mapping[str, Collection[str]], scope: Scope) -> list[str]:
+    items = [key for key in listing.under("items/") if key.endswith(".json")]
+    keys = items if scope.everything else sorted(key for found in current.values() for key in found)
+    if scope.product is None:
+        return keys
+    products = {key.split("/")[1] for key in items}
+    if scope.product not in products:
+        raise ConfigError(f"--product {scope.product}: found no item of it; products: {', '.join(sorted(products))}")
+    return [key for key in keys if key.split("/")[1] == scope.product]
+
+
+def _check_pages(store: Store, listing: Listing, scope: Scope) -> Iterator[Fault]:
+    """Every page can be read, and its links lead somewhere."""
+    folder = f"collections/{scope.product}/" if scope.product else "collections/"
+    for key in [*listing.under(folder), *([] if scope.product else [ROOT_KEY])]:
+        try:
+            yield from check_links(key, json.loads(store.get_bytes(key)), listing)
+        except (StoreError, ValueError, AttributeError) as error:
+            yield Fault(key, "", key, f"no page ({error})", "a STAC catalogue", REBUILD)
+
+
+def _check_mosaics(store: Store, listing: Listing, scope: Scope) -> Iterator[Fault]:
+    """Plain mosaics are whole; those of Icechunk know by themselves what they are made of."""
+    under = listing.under(f"mosaics/{scope.product}/" if scope.product else "mosaics/")
+    folders = {key.partition(FOLDER_SUFFIX + "/")[0] for key in under if FOLDER_SUFFIX + "/" in key}
+    for name in sorted(folders | {key.removesuffix(_MANIFEST) for key in under if key.endswith(_MANIFEST)}):
+        place = f"{name}{_MANIFEST}", "mosaic", f"{name}{FOLDER_SUFFIX}"
+        yield from check_folder(store, place, place[0], listing, quick=scope.quick)
+
+
+def _check_runs(store: Store, listing: Listing, *, quick: bool) -> Iterator[Fault]:
+    """The records of finished runs, which decide what is current, are what they were at their end."""
+    for key in [key for key in listing.under("runs/") if key.endswith(f"/{FINISHED}")]:
+        try:
+            files = read_finished(store.get_bytes(key))["files"]
+        except StoreError as error:
+            yield Fault(key, "", key, str(error), "the record of this run's end", RECORD)
+            continue
+        folder = key.removesuffix(FINISHED)
+        for name, wanted in files.items():
+            if (size := listing.sizes.get(folder + name)) != wanted["size"]:
+                found = "nothing" if size is None else f"{size} bytes"
+                yield Fault(key, "", folder + name, f"{found} at {folder}{name}", f"{wanted['size']} bytes", RECORD)
+            elif not quick and (digest := store.digest(folder + name)[1]) != wanted["sha256"]:
+                found = f"sha256 {digest} at {folder}{name}"
+                yield Fault(key, "", folder + name, found, f"sha256 {wanted['sha256']}", RECORD)
+
+
+def _check_catalog(store: Store, listing: Listing, current: Mapping[str, Collection[str]]) -> Iterator[Fault]:
+    """Pages and table are what the current items give."""
+    with tempfile.TemporaryDirectory() as folder:
+        derived = derive_catalog(store, current, Path(folder))
+        found = json.loads(store.get_bytes(ROOT_KEY))
+        table = store.get_bytes(TABLE_KEY) if TABLE_KEY in listing.sizes else None
+        digest = hashlib.sha256(table).hexdigest() if table is not None else None
+        pages = {**derived.pages, ROOT_KEY: derived.root(str(found.get("id")), digest)}
+        for key in sorted({*pages, *listing.under("collections/")}):
+            if key not in pages:
+                yield Fault(key, "", key, "a page", "none: the current items do not give it", REBUILD)
+            elif key not in listing.sizes:
+                yield Fault(key, "", key, "nothing", "a page", REBUILD)
+            elif store.get_bytes(key) != json_bytes(pages[key]):
+                said = found.get(TABLE_DIGEST)
+                if key == ROOT_KEY and said != digest:
+                    yield Fault(TABLE_KEY, "", TABLE_KEY, f"sha256 {digest}", f"sha256 {said}", REBUILD)
+                else:
+                    yield Fault(key, "", key, "another page", "the page that the current items give", REBUILD)
+        # A table of another digest was named above; parsing damaged bytes would tell no more.
+        if derived.table and table and found.get(TABLE_DIGEST) == digest and not _same_table(derived.table, table):
+            yield Fault(TABLE_KEY, "", TABLE_KEY, "other rows", "the current items", REBUILD)
+
+
+def _same_table(expected: Path, found: bytes) -> bool:
+    """Compared by content: another version of the writer may give other bytes. A nodata of NaN is equal to itself."""
+    try:
+        one, other = pq.read_table(expected), pq.read_table(BufferReader(found))
+        return one.schema.equals(other.schema) and repr(one.to_pylist()) == repr(other.to_pylist())
+    except (ArrowException, OSError):
+        return False

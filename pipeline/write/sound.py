@@ -1,0 +1,164 @@
+"""Whether a committed item is what it was when it was committed: itself, and every object that it names."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.errors import StoreError
+from pipeline.write.commit import fingerprint_of
+from pipeline.write.files import document_digest, json_bytes
+from pipeline.write.manifest import expected_objects
+from pipeline.write.stac import FORMAT, ITEM_DIGEST, OWN_PREFIX
+from pipeline.write.store import Store
+
+FOLDER_SUFFIX = ".zarr"
+"""Ends the href of an asset that is a folder of objects; the asset `<asset>-manifest` lists them."""
+MAKE_AGAIN = "put back the object that was there, or delete the item and run its config again"
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is not as it was committed."""
+
+    place: str
+    """Key of the item or page that says what is expected."""
+    asset: str
+    """Empty where the fault is in the item or page itself."""
+    key: str
+    found: str
+    expected: str
+    fix: str
+
+    def __str__(self) -> str:
+        where = f"{self.place}: asset {self.asset}: {self.key}" if self.asset else self.place
+        return f"{where}: found {self.found}, expected {self.expected}; {self.fix}"
+
+
+class Listing:
+    """What lies in an output, from one listing."""
+
+    def __init__(self, objects: Iterable[tuple[str, int]]) -> None:
+        self.sizes = dict(objects)
+        """Bytes by key."""
+        self._keys = sorted(self.sizes)
+
+    def under(self, prefix: str) -> list[str]:
+        """Keys that begin with a prefix, sorted."""
+        first = bisect_left(self._keys, prefix)
+        return self._keys[first : bisect_left(self._keys, prefix[:-1] + chr(ord(prefix[-1]) + 1))]
+
+
+def resolve(key: str, href: str) -> str:
+    """The key that a relative href in the object `key` leads to."""
+    return posixpath.normpath(posixpath.join(posixpath.dirname(key), href))
+
+
+def read_item(data: bytes) -> Document:
+    """An item's document; StoreError saying what is wrong with it. What this version does not know, it refuses."""
+    try:
+        item = json.loads(data)
+        properties = item["properties"]
+        known = {name: value for name, value in properties.items() if name != ITEM_DIGEST}
+        if properties[f"{OWN_PREFIX}:format"] > FORMAT:
+            raise StoreError(f"format {properties[f'{OWN_PREFIX}:format']}, which a newer version wrote")
+        if properties[ITEM_DIGEST] != document_digest({**item, "properties": known}) or json_bytes(item) != data:
+            raise StoreError("another text than the one that was committed")
+        for asset in item["assets"].values():
+            if not asset["href"].endswith(FOLDER_SUFFIX):
+                _ = asset["file:size"] + 0, asset["file:checksum"].split()
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise StoreError(f"no item ({type(error).__name__}: {error})") from error
+    return dict(item)
+
+
+def named_keys(key: str, item: Document) -> Iterator[str]:
+    """Keys of everything that an item names under the output: files, and folders without a slash at their end."""
+    for asset in item["assets"].values():
+        yield resolve(key, asset["href"])
+
+
+def check_item(store: Store, key: str, listing: Listing, *, quick: bool = False, links: bool = True) -> list[Fault]:
+    """Every fault of one item and of what it names; none for a sound one.
+
+    quick: names and sizes only; nothing but the item (and the manifests of its folders) is read. links: also whether
+    they lead somewhere.
+    """
+    if key not in listing.sizes:
+        return [Fault(key, "", key, "nothing", "an item", MAKE_AGAIN)]
+    try:
+        item = read_item(store.get_bytes(key))
+    except StoreError as error:
+        return [Fault(key, "", key, str(error), "the item as it was committed", MAKE_AGAIN)]
+    faults = [*_check_name(key, item), *(check_links(key, item, listing) if links else ())]
+    for name, asset in item["assets"].items():
+        where = resolve(key, asset["href"])
+        if where.endswith(FOLDER_SUFFIX):
+            manifest = item["assets"].get(f"{name}-manifest", {"href": "(none)"})
+            faults += check_folder(store, (key, name, where), resolve(key, manifest["href"]), listing, quick=quick)
+        else:
+            wanted = asset["file:size"], asset["file:checksum"].removeprefix("1220")
+            faults += _check_object(store, (key, name, where), wanted, listing, quick=quick)
+    return faults
+
+
+def check_links(key: str, document: Mapping[str, Any], listing: Listing) -> Iterator[Fault]:
+    """Relative links of an item or a page that lead nowhere; addresses elsewhere are not asked."""
+    for link in document.get("links", ()):
+        href = str(link.get("href"))
+        if href.startswith(".") and (there := resolve(key, href)) not in listing.sizes:
+            fix = "run `groundswell catalog`" if "catalog.json" in there or "collections/" in there else MAKE_AGAIN
+            yield Fault(key, "", there, f"a link {link.get('rel')!r} to {there}, where nothing is", "an object", fix)
+
+
+def _check_name(key: str, item: Document) -> Iterator[Fault]:
+    properties = item["properties"]
+    fingerprint = properties.get(f"{OWN_PREFIX}:fingerprint")
+    expected = f"items/{item.get('collection')}/{item.get('id', '').removeprefix(str(item.get('collection')) + '_')}"
+    if key != f"{expected}_{fingerprint}.json" or fingerprint_of(key) != fingerprint:
+        yield Fault(key, "", key, f"the item of {expected}_{fingerprint}", "an item of its own name", MAKE_AGAIN)
+
+
+def _check_object(
+    store: Store, where: tuple[str, str, str], wanted: tuple[int, str], listing: Listing, *, quick: bool
+) -> list[Fault]:
+    """where: (item, asset, key). wanted: (bytes, SHA-256)."""
+    item, asset, key = where
+    size = listing.sizes.get(key)
+    if size is None:
+        return [Fault(item, asset, key, "nothing", f"{wanted[0]} bytes", MAKE_AGAIN)]
+    if size != wanted[0]:
+        return [Fault(item, asset, key, f"{size} bytes", f"{wanted[0]} bytes", MAKE_AGAIN)]
+    if not quick:
+        try:
+            _, digest = store.digest(key)
+        except StoreError as error:
+            return [Fault(item, asset, key, str(error), "an object that can be read", MAKE_AGAIN)]
+        if digest != wanted[1]:
+            return [Fault(item, asset, key, f"sha256 {digest}", f"sha256 {wanted[1]}", MAKE_AGAIN)]
+    return []
+
+
+def check_folder(
+    store: Store, place: tuple[str, str, str], manifest_key: str, listing: Listing, *, quick: bool
+) -> Iterator[Fault]:
+    """A folder is whole when it holds exactly what its manifest lists: readers take a missing chunk for no data.
+
+    place: (key of what names it, asset, folder).
+    """
+    key, name, folder = place
+    try:
+        expected = expected_objects(json.loads(store.get_bytes(manifest_key)), folder)
+    except (StoreError, ValueError) as error:
+        yield Fault(key, name, folder, str(error), f"the list of its objects at {manifest_key}", MAKE_AGAIN)
+        return
+    for one, wanted in expected.items():
+        yield from _check_object(store, (key, name, one), (wanted.size_bytes, wanted.sha256), listing, quick=quick)
+    for extra in [one for one in listing.under(f"{folder}/") if one not in expected]:
+        fix = "delete it: readers may take it for data"
+        yield Fault(key, name, extra, f"{listing.sizes[extra]} bytes", "nothing: the manifest does not list it", fix)

@@ -1,0 +1,204 @@
+"""Zarr v3, one group a tile and period: the same bytes for the same input, read back before it is accepted.
+
+Everything that a shape asks for is there, empty or not: readers take a missing chunk for no data, without a word.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+from zarr.codecs import BloscCodec
+
+from pipeline.errors import OutputError
+from pipeline.types import Band, DataFile, Json
+from pipeline.write.cog import band_fields, check_layer, grid_fields
+from pipeline.write.files import json_bytes, write_json_file
+from pipeline.write.manifest import list_folder, render_manifest
+from pipeline.write.zarr_attributes import Extent, band_attributes, coordinate_variables, group_attributes
+
+MEDIA_TYPE = "application/vnd.zarr; version=3"
+KEY, MANIFEST_KEY = "zarr", "zarr-manifest"
+SHARD_PX = 2048
+"""Longest side of a shard."""
+METADATA = "zarr.json"
+Array = npt.NDArray[Any]
+ZarrArray = zarr.Array[Any]
+
+
+@dataclass(frozen=True)
+class ZarrOptions:
+    """How arrays are cut and compressed: Blosc's byte shuffle, then zstd."""
+
+    level: int = 3
+    """Of zstd, 1 to 9."""
+    chunk_px: int = 512
+    """Side of a chunk, a power of two."""
+    sharded: bool = True
+    """Chunks share objects of up to 2048 px; False: one object a chunk."""
+
+
+@dataclass(frozen=True)
+class _Filled:
+    """One band's array and the days that are in it; no day at all, None, where it is not of the time series."""
+
+    band: Band
+    array: ZarrArray
+    days: set[date | None]
+
+    def fields(self) -> dict[str, Json]:
+        """Of the item's asset: a band with a time axis says which days are on it."""
+        days = [day.isoformat() for day in sorted(day for day in self.days if day)]
+        return {**band_fields(self.band), **({"groundswell:days": days} if days else {})}
+
+    def wants(self, day: date | None) -> bool:
+        return day is not None and day not in self.days and None not in self.days
+
+
+class ZarrTile:
+    """One store while it is filled; nothing of a layer is kept once it is added."""
+
+    def __init__(self, extent: Extent, folder: Path, options: ZarrOptions, tags: Mapping[str, str]) -> None:
+        """folder: the store, made here. tags: licence and attribution. Raises OutputError for an extent beyond it."""
+        self._extent, self._folder, self._options, self._tags = extent, folder, options, tags
+        variables = coordinate_variables(extent)
+        self._group = zarr.open_group(folder, mode="w", zarr_format=3)
+        self._keys = {METADATA}
+        self._bands: dict[str, _Filled] = {}
+        for name, (dims, values, attributes) in variables.items():
+            array = self._group.create_array(
+                name,
+                shape=values.shape,
+                dtype=values.dtype,
+                chunks=values.shape,
+                compressors=None,
+                dimension_names=dims,
+                attributes=attributes,
+                config={"write_empty_chunks": True},
+            )
+            array[...] = values
+            self._keys |= set(_keys(name, values.shape, values.shape))
+        beside = [name for name in ("spatial_ref", "time_bnds") if name in variables]
+        self._coordinates = ["spatial_ref", *(name for name in ("time",) if name in variables and not extent.days)]
+        self._group.attrs.put({**group_attributes(extent.geobox, tags), "coordinates": " ".join(beside)})
+
+    def add(self, data: Array, band: Band, day: date | None = None) -> None:
+        """Write one layer, (y, x) of `band.dtype` in stored numbers, and read it back. Raises OutputError."""
+        name = self._folder.name
+        check_layer(data, band, self._extent.geobox, name, self._tags)
+        series = self._extent.days
+        filled = self._bands.get(band.name)
+        if (filled and not filled.wants(day)) or (day is not None and day not in series):
+            raise OutputError(
+                f"{name}, band {band.name}: found a layer of {day or 'no day'}; expected each layer once, and all of a "
+                f"band with a day of the series ({', '.join(map(str, series)) or 'there is none'}), or one without"
+            )
+        if filled is None:
+            filled = self._bands[band.name] = _Filled(band, self._create(band, in_time=day is not None), set())
+        filled.days.add(day)
+        at = () if day is None else (series.index(day),)
+        with _named(f"{name}, band {band.name}"):
+            filled.array[at or ...] = data
+        for row in range(0, data.shape[0], SHARD_PX):
+            strip = data[row : row + SHARD_PX]
+            stored = np.asarray(filled.array[(*at, slice(row, row + SHARD_PX))])
+            if stored.dtype != strip.dtype or stored.tobytes() != strip.tobytes():
+                raise OutputError(f"{name}, band {band.name}: rows from {row} read back other than written")
+
+    def finish(self) -> tuple[DataFile, DataFile]:
+        """The store as a folder, and its manifest. Raises OutputError for a day or an object missing or too much."""
+        name = self._folder.name
+        for band, filled in self._bands.items():
+            if missing := [str(day) for day in self._extent.days if filled.wants(day)]:
+                raise OutputError(f"{name}, band {band}: found no layer of {', '.join(missing)}; expected every day")
+        with _named(name):
+            self._write_metadata()
+            objects = list_folder(self._folder)
+        if found := {one.key for one in objects} ^ self._keys:
+            raise OutputError(f"{name}: missing, or not expected: {', '.join(sorted(found))}")
+        path = self._folder.with_name(f"{MANIFEST_KEY}.json")
+        manifest = write_json_file(
+            render_manifest(objects), path, MANIFEST_KEY, title="Objects of the Zarr store", role="manifest"
+        )
+        fields: dict[str, Json] = {
+            "bands": [filled.fields() for filled in self._bands.values()],
+            **grid_fields(self._extent.geobox),
+        }
+        size = sum(one.size_bytes for one in objects)
+        store = DataFile(KEY, self._folder, MEDIA_TYPE, ("data",), "Zarr store", manifest.sha256, size, fields, objects)
+        return store, manifest
+
+    def _create(self, band: Band, *, in_time: bool) -> ZarrArray:
+        shape: tuple[int, ...] = tuple(self._extent.geobox.shape)
+        chunks, objects = _cut(shape, self._options)
+        dims: tuple[str, ...] = ("y", "x")
+        if in_time:
+            shape, chunks, objects = (len(self._extent.days), *shape), (1, *chunks), (1, *objects)
+            dims = ("time", *dims)
+        self._keys |= set(_keys(band.name, shape, objects))
+        dtype = np.dtype(band.dtype)
+        return self._group.create_array(
+            band.name,
+            shape=shape,
+            dtype=dtype,
+            chunks=chunks,
+            shards=objects if self._options.sharded else None,
+            compressors=BloscCodec(
+                cname="zstd", clevel=self._options.level, shuffle="shuffle", typesize=dtype.itemsize
+            ),
+            fill_value=0 if band.nodata is None else band.nodata,
+            dimension_names=dims,
+            attributes=band_attributes(band, self._coordinates),
+            config={"write_empty_chunks": True},
+        )
+
+    def _write_metadata(self) -> None:
+        """All metadata once more in the root, so that a reader opens the store with one request and without a listing.
+
+        Not in the Zarr v3 specification, but what xarray looks for first; and never stale, as a store is never changed.
+        """
+        paths = sorted(self._folder.glob(f"*/{METADATA}"))
+        documents = {path.parent.name: json.loads(path.read_bytes()) for path in paths}
+        root = json.loads((self._folder / METADATA).read_bytes())
+        root["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": documents}
+        (self._folder / METADATA).write_bytes(json_bytes(root))
+        for path in paths:
+            path.write_bytes(json_bytes(documents[path.parent.name]))
+
+
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    """A full disk is an OutputError that says what was being written."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{what}: could not be written: {error}") from error
+
+
+def _cut(shape: tuple[int, ...], options: ZarrOptions) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Shapes of chunks and of objects: a tile up to 2048 px is one object, a larger one is cut into equal ones."""
+    chunks, objects = [], []
+    for size in shape:
+        chunk = min(options.chunk_px, size)
+        whole = math.ceil(size / chunk)
+        shards = math.ceil(whole * chunk / SHARD_PX)
+        chunks.append(chunk)
+        objects.append(chunk * math.ceil(whole / shards) if options.sharded else chunk)
+    return tuple(chunks), tuple(objects)
+
+
+def _keys(name: str, shape: tuple[int, ...], objects: tuple[int, ...]) -> Iterator[str]:
+    """Every key of an array, from its shape and that of its objects alone."""
+    yield f"{name}/{METADATA}"
+    for at in product(*(range(math.ceil(size / step)) for size, step in zip(shape, objects, strict=True))):
+        yield "/".join((name, "c", *map(str, at)))
