@@ -38,10 +38,7 @@ class Bands:
         """
         values, count = (np.empty(self.work.geobox.shape, np.uint16) for _ in range(2))
         for rows in self.work.strips():
-            stack = self._observations([band], rows)[0]
-            parts = self._parts(stack.shape[1])
-            ends = ((stack[:, part], values[rows][part], count[rows][part]) for part in parts)
-            list(self.work.pool.map(lambda arrays: reducer(*arrays), ends))
+            self._reduce([band], rows, lambda stack, out, n: reducer(stack[0], out[0], n), (values[None], count))
         return values, count
 
     def reduce_jointly(self, bands: Sequence[str], joint: Joint) -> tuple[NDArray[np.uint16], Layer]:
@@ -49,10 +46,7 @@ class Bands:
         values = np.empty((len(bands), *self.work.geobox.shape), np.uint16)
         count = np.empty(self.work.geobox.shape, np.uint16)
         for rows in self.work.strips():
-            stack = self._observations(bands, rows)
-            parts = self._parts(stack.shape[2])
-            ends = ((stack[:, :, part], values[:, rows][:, part], count[rows][part]) for part in parts)
-            list(self.work.pool.map(lambda arrays: joint(*arrays), ends))
+            self._reduce(bands, rows, joint, (values, count))
         return values, count
 
     def pick(self, band: str) -> Layer:
@@ -81,8 +75,8 @@ class Bands:
 
         return in_order(self.work, read, ((day, band) for day in range(len(days)) for band in bands))
 
-    def _observations(self, bands: Sequence[str], rows: slice) -> NDArray[np.uint16]:
-        """(band, day, y, x) of a strip, 0 = none; the first scene of a day that provides a pixel gives it."""
+    def _reduce(self, bands: Sequence[str], rows: slice, joint: Joint, into: tuple[NDArray[np.uint16], Layer]) -> None:
+        """One strip from reading to its rows of the layers: (band, y, x) and the count; nothing is kept of it."""
         days = days_of(self.work.job.items)
         stack = np.zeros((len(bands), len(days), rows.stop - rows.start, self.work.geobox.shape[1]), np.uint16)
 
@@ -92,12 +86,10 @@ class Bands:
                 self._read(scene, bands[band], rows, stack[band, day])
 
         list(self.work.pool.map(read, ((day, band) for band in range(len(bands)) for day in range(len(days)))))
-        return stack
-
-    def _parts(self, rows: int) -> list[slice]:
-        """The rows of a strip, shared out to the threads."""
-        step = -(-rows // self.work.context.threads)
-        return [slice(top, top + step) for top in range(0, rows, step)]
+        values, count = into[0][:, rows], into[1][rows]
+        step = -(-stack.shape[2] // self.work.context.threads)
+        parts = [slice(top, top + step) for top in range(0, stack.shape[2], step)]
+        list(self.work.pool.map(lambda part: joint(stack[:, :, part], values[:, part], count[part]), parts))
 
     def _read(self, scene: int, band: str, rows: slice, out: Layer) -> None:
         """Carry one scene's pixels into a strip, reading no more than the rectangle that holds what it provides."""
