@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.config import GridConfig, ProductConfig, RunConfig, SourceConfig
 from pipeline.plan.jobs import ProductPlan, Targets, plan_jobs
-from pipeline.plan.outlines import covering_box
+from pipeline.plan.outlines import covering_boxes
 from pipeline.plan.periods import periods_of
 from pipeline.plan.tiles import plan_tiles
 from pipeline.products import load_product
@@ -55,8 +55,8 @@ def prepare(
         found = read_snapshot(snapshot)
     else:
         spans = [config.period_of(entry) for entry in config.products]
-        box = covering_box([tile for target in targets.values() for tile in target.tiles])
-        query = Query(box, min(span.start for span in spans), max(span.end for span in spans))
+        boxes = covering_boxes([tile for target in targets.values() for tile in target.tiles])
+        query = Query(boxes, min(span.start for span in spans), max(span.end for span in spans))
         found = search(config.sources, query, _header_reader(config), _aliases(config))
     items = select_items(found, _aliases(config), config.sources)
     committed: dict[str, Collection[str]] = {}

@@ -203,4 +203,6 @@ def _axis_unit(crs: str) -> str | None:
         known = CRS.from_user_input(crs)
     except CRSError:
         return None
-    return str(known.axis_info[0].unit_name) if known.is_projected or known.is_geographic else None
+    if known.is_compound or not (known.is_projected or known.is_geographic):
+        return None
+    return str(known.axis_info[0].unit_name)

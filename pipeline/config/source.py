@@ -101,9 +101,9 @@ class SourceConfig(Section):
     @field_validator("query")
     @classmethod
     def _known_operators(cls, query: Mapping[str, Mapping[str, Json]]) -> Mapping[str, Mapping[str, Json]]:
-        used = {operator: value for limits in query.values() for operator, value in limits.items()}
-        lists = all(isinstance(value, list) for operator, value in used.items() if operator == "in")
-        if not used.keys() <= set(OPERATORS) or not all(query.values()) or not lists:
+        used = [limit for limits in query.values() for limit in limits.items()]
+        lists = all(isinstance(value, list) for operator, value in used if operator == "in")
+        if not {operator for operator, _ in used} <= set(OPERATORS) or not all(query.values()) or not lists:
             raise ValueError(
                 f"allowed: for each property a mapping of {', '.join(OPERATORS)} to a value, of in to a list"
             )

@@ -76,11 +76,11 @@ def mask_codes(classes: NDArray[np.uint8], mask: ClassMask, distance_px: int = 1
     cloud = dilate(dilate(erode(cloud, mask.open_px), mask.open_px), mask.dilate_px)
     # Without data there is nothing to keep, whatever was asked: it must never win a pixel from a neighbouring scene.
     exact = [NODATA, *(code for code in mask.classes if code == DEFECTIVE)]
-    codes = (
-        np.full(classes.shape, CLEAR, np.uint8) if distance_px == 1 else distance_to(cloud, distance_px) + (CLEAR - 1)
-    )
-    reasons = np.full(256, MARGIN, np.uint8)
-    reasons[[*soft, *exact]] = [*soft, *exact]
-    lookup[:] = False
-    lookup[exact] = True
-    return np.where(cloud | lookup[classes], reasons[classes], codes)
+    alone, within = np.full(256, CLEAR, np.uint8), np.full(256, MARGIN, np.uint8)
+    alone[exact] = within[exact] = exact
+    within[soft] = soft
+    codes: NDArray[np.uint8] = alone[classes]
+    if distance_px > 1:
+        np.copyto(codes, distance_to(cloud, distance_px) + (CLEAR - 1), where=codes == CLEAR)
+    codes[cloud] = within[classes[cloud]]
+    return codes

@@ -11,7 +11,10 @@ import numpy as np
 import shapely
 import shapely.affinity
 from numpy.typing import NDArray
+from shapely.geometry import shape as to_geometry
 from shapely.geometry.base import BaseGeometry
+
+from pipeline.types import Json
 
 BBox = tuple[float, float, float, float]
 """west, south, east, north in degrees; west > east crosses the antimeridian."""
@@ -70,6 +73,30 @@ def cut_at_antimeridian(geometry: BaseGeometry) -> BaseGeometry:
         window = shapely.box(360 * turn - 180, -90, 360 * turn + 180, 90)
         pieces.append(shapely.affinity.translate(geometry.intersection(window), xoff=-360.0 * turn))
     return polygons(shapely.union_all([polygons(piece) for piece in pieces]))
+
+
+def unwrapped(geometry: BaseGeometry) -> BaseGeometry:
+    """A footprint whose longitudes jump at 180, as 170..190: one that spans more than half the globe is taken as such.
+
+    Catalogues hold Sentinel-2 scenes at the antimeridian as polygons right around the other way.
+    """
+    west, _, east, _ = geometry.bounds
+    if east - west <= 180:
+        return geometry
+    turned: BaseGeometry = shapely.transform(geometry, lambda xy: np.column_stack([xy[:, 0] % 360, xy[:, 1]]))
+    return turned
+
+
+def possible_footprint(geometry: Json) -> BaseGeometry:
+    """All that the GeoJSON of a scene's footprint may mean, within -180..180 and as it stands: never too small.
+
+    A polygon around the globe may be of a global file, or of a scene that crosses 180; no rule tells them apart.
+    """
+    shape = to_geometry(geometry)
+    west, _, east, _ = shape.bounds
+    if west >= -180 and east <= 180 and east - west <= 180:
+        return shape
+    return shapely.GeometryCollection([shape, cut_at_antimeridian(shape), cut_at_antimeridian(unwrapped(shape))])
 
 
 def split(shapes: Shapes, boxes: Sequence[BBox]) -> Iterator[tuple[int, Shapes]]:

@@ -18,7 +18,7 @@ from pipeline.plan.areas import Shapes, cut_at_antimeridian, polygons
 EXACT_M = 0.001
 """How far an area's outline may stray from the true curve."""
 DEGREE_M = 111_195.0
-_EARTH_M = 6_371_000.0
+EARTH_M = 6_371_000.0
 _ROUNDS, _POLAR_ROUNDS = 18, 48
 """How often a side is halved at most: to a metre; beside a pole, where any direction may come next, to nothing."""
 _FIRST_M = 1000.0
@@ -79,7 +79,7 @@ def to_lonlat(shapes: Shapes, crs: str | int, within_m: float = EXACT_M) -> list
 
         return [cut_at_antimeridian(shape) for shape in _transformed(shapes, unwrapped)]
     found_poles = poles(crs)
-    step_m = max(0.8 * float(np.sqrt(8 * _EARTH_M * within_m)), _FIRST_M)
+    step_m = max(0.8 * float(np.sqrt(8 * EARTH_M * within_m)), _FIRST_M)
     dense = shapely.segmentize(shapes, step_m / metres_a_unit(crs))
     for _, pole in found_poles:
         near = shapely.dwithin(dense, pole, EXACT_M / 10)

@@ -11,8 +11,8 @@ import numpy as np
 import shapely
 from affine import Affine
 from odc.geo.geobox import GeoBox
-from shapely.geometry import shape as to_geometry
 
+from pipeline.plan.areas import possible_footprint
 from pipeline.plan.curves import transformer
 from pipeline.plan.fingerprint import fingerprint, fingerprint_document, input_identity
 from pipeline.plan.memory import Holding, project_memory
@@ -166,7 +166,7 @@ class _Footprints:
 
     def __init__(self, items: Sequence[Item]) -> None:
         self._items = items
-        self._geometries = np.array([to_geometry(item.geometry) for item in items], dtype=object)
+        self._geometries = np.array([possible_footprint(item.geometry) for item in items], dtype=object)
         self._tree = shapely.STRtree(self._geometries)
 
     def touching(self, tile: Tile) -> list[Item]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import combinations
 
 import numpy as np
 import shapely
@@ -19,6 +20,8 @@ _WITHIN_M = 0.1
 _MESH = 17
 _NEAR_POLE = 89.0
 _NOISE_DEG = 1e-9
+_FEW = 48
+"""Boxes that are compared in pairs."""
 
 
 @lru_cache(maxsize=4096)
@@ -51,15 +54,52 @@ def covering(boxes: Iterable[BBox]) -> BBox:
     return left, low, right - 360 if right > 180 else right, high
 
 
-def covering_box(tiles: Sequence[Tile]) -> BBox:
-    """West, south, east, north around whole tiles, never too small; west > east where it crosses the antimeridian."""
+def covering_boxes(tiles: Sequence[Tile], most: int = 16) -> tuple[BBox, ...]:
+    """A few boxes that hold whole tiles, one where they lie together: what a search asks for, never too small.
+
+    Two are joined while the box around both is at most twice as large, or there are more than `most`, those first
+    that grow least. Each is west, south, east, north; west > east where it crosses the antimeridian.
+    """
     boxes: list[BBox] = []
     grids: dict[str, list[GeoBox]] = {}
     for tile in tiles:
         grids.setdefault(str(tile.geobox.crs), []).append(tile.geobox)
     for crs, geoboxes in grids.items():
         boxes += _lonlat_boxes(geoboxes, crs)
-    return covering(boxes)
+    groups = _neighbours(boxes)
+    while len(groups) > 1:
+        wasteful, _, one, other, both = min(_joined(one, other) for one, other in combinations(groups, 2))
+        if wasteful and len(groups) <= most:
+            break
+        groups = [box for box in groups if box not in {one, other}] + [both]
+    return tuple(sorted(groups))
+
+
+def _neighbours(boxes: list[BBox]) -> list[BBox]:
+    """Boxes around those that begin in one cell of the globe, with cells so large that there are few."""
+    side = 1
+    while True:
+        cells: dict[tuple[float, float], list[BBox]] = {}
+        for box in boxes:
+            cells.setdefault((box[0] // side, box[1] // side), []).append(box)
+        boxes = list(dict.fromkeys(covering(members) for members in cells.values()))
+        if len(cells) <= _FEW:
+            return boxes
+        side *= 2
+
+
+@lru_cache(maxsize=2**15)
+def _joined(one: BBox, other: BBox) -> tuple[bool, float, BBox, BBox, BBox]:
+    """Whether the box around both is more than twice as large, by how much it is larger, and the three."""
+    both = covering((one, other))
+    parts, whole = _sphere_area(one) + _sphere_area(other), _sphere_area(both)
+    return whole > 2 * parts, whole - parts, one, other, both
+
+
+def _sphere_area(box: BBox) -> float:
+    west, south, east, north = box
+    width = east - west if west <= east else east - west + 360
+    return float(width * (np.sin(np.radians(north)) - np.sin(np.radians(south))))
 
 
 @lru_cache(maxsize=4096)

@@ -13,6 +13,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.features import rasterize
 from shapely.geometry import shape as to_geometry
 
+from pipeline.plan.areas import unwrapped
 from pipeline.types import Item
 
 # rasterio 1.4 now and then (1 in 3000, only with several threads) says so of its own scratch raster; pixels are right.
@@ -20,10 +21,18 @@ warnings.filterwarnings("ignore", category=NotGeoreferencedWarning, module=r"ras
 
 
 def footprint(item: Item, geobox: GeoBox) -> NDArray[np.bool_]:
-    """(y, x) True where the item's footprint touches the tile; everywhere when it cannot be projected."""
+    """(y, x) True where the item's footprint touches the tile; everywhere when it cannot be projected.
+
+    Everywhere, too, when it may go around the globe: what is lost is never said to be less than it is.
+    """
+    outline = unwrapped(to_geometry(item.geometry))
+    west, _, east, _ = outline.bounds
+    if east - west >= 180 or not outline.area:
+        return np.ones(geobox.shape.yx, np.bool_)
     transformer = Transformer.from_crs(4326, str(geobox.crs), always_xy=True)
-    outline = shapely.segmentize(to_geometry(item.geometry), 0.05)
-    projected = shapely.transform(outline, lambda xy: np.column_stack(transformer.transform(*xy.T)))
+    projected = shapely.transform(
+        shapely.segmentize(outline, 0.05), lambda xy: np.column_stack(transformer.transform(*xy.T))
+    )
     if not np.isfinite(shapely.get_coordinates(projected)).all():
         return np.ones(geobox.shape.yx, np.bool_)
     burned = rasterize(

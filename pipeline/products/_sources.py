@@ -145,12 +145,12 @@ def _scenes(
     target = Target.rows_of(work.geobox)
 
     def read(item: Item) -> tuple[NDArray[np.uint8], str | None] | None:
-        return work.ledger.read(
-            item,
-            masking.band,
-            lambda asset: codes_on(masking, asset, work.context.access, item.id, target),
-            masking.assets,
-        )
+        def use(asset: Asset) -> tuple[NDArray[np.uint8], str | None]:
+            if masking.clear is not None:
+                work.accept(item.id, asset)
+            return codes_on(masking, asset, work.context.access, item.id, target)
+
+        return work.ledger.read(item, masking.band, use, masking.assets)
 
     scenes = zip(range(len(items)), items, in_order(work, read, items), strict=True)
     for _, same_day in groupby(scenes, key=lambda scene: scene[1].solar_day):

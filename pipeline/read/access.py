@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 import requests
 
-from pipeline.errors import PermanentAssetError, TransientAssetError
+from pipeline.errors import AssetError, PermanentAssetError, TransientAssetError
 from pipeline.read import earthdata
 from pipeline.read.lent import Lent
 
@@ -116,7 +116,7 @@ def sign(href: str, access: Access, *, newer_than: float = 0.0) -> str:
     """The address to open right now: signed where the source asks for it in the address, otherwise the href itself.
 
     A token goes only to Azure blob hosts and to the token service's own host. newer_than: a moment of
-    `time.monotonic()`; a token from before it was refused. Raises TransientAssetError when no token can be had.
+    `time.monotonic()`; a token from before it was refused. Raises AssetError when no token can be had.
     """
     if access.sign != "planetary-computer" or not href.startswith(("http://", "https://")):
         return href
@@ -124,7 +124,12 @@ def sign(href: str, access: Access, *, newer_than: float = 0.0) -> str:
     parts = urlsplit(href)
     if parts.netloc.endswith(_BLOBS):
         # One token a container, as Microsoft's own client asks: it needs no collection, and serves several.
-        scope = f"{parts.netloc.removesuffix(_BLOBS)}/{parts.path.split('/')[1]}"
+        container = parts.path.strip("/").partition("/")[0]
+        if not container:
+            raise PermanentAssetError(
+                href, "names no file: found no container after the host, https://host/container/…"
+            )
+        scope = f"{parts.netloc.removesuffix(_BLOBS)}/{container}"
     elif parts.netloc == urlsplit(service).netloc:
         scope = access.collection
     else:
@@ -179,16 +184,24 @@ def _profile(name: str) -> Any:
 
 
 def _fetch_token(url: str) -> tuple[str, float]:
-    """A fresh token and the time at which it ends."""
+    """A fresh token and the time at which it ends. Raises AssetError, a permanent one where the service refuses."""
     key = os.environ.get("PC_SDK_SUBSCRIPTION_KEY")
     try:
         answer = requests.get(url, timeout=(10, 30), headers={"Ocp-Apim-Subscription-Key": key} if key else None)
-        answer.raise_for_status()
+        if not answer.ok:
+            raise _refusal(url, answer.status_code)
         body = answer.json()
         ends = datetime.fromisoformat(str(body["msft:expiry"])).astimezone(UTC).timestamp()
         return str(body["token"]), ends
     except (requests.RequestException, LookupError, TypeError, ValueError) as error:
         raise TransientAssetError(url, f"no token from the signing service: {type(error).__name__}") from None
+
+
+def _refusal(url: str, status: int) -> AssetError:
+    cause = f"no token from the signing service: HTTP {status}"
+    if status not in {400, 401, 403, 404}:
+        return TransientAssetError(url, cause)
+    return PermanentAssetError(url, f"{cause}; check the source's collection, and set or renew PC_SDK_SUBSCRIPTION_KEY")
 
 
 def gdal_options(href: str, access: Access) -> dict[str, str | int]:

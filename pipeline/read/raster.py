@@ -193,10 +193,13 @@ def _true_grid(dataset: DatasetReader, asset: Asset) -> tuple[Grid, str | None]:
     shape = (dataset.height, dataset.width)
     declared = asset.grid
     crs = dataset.crs
-    if not crs:
+    # A plane of somebody's own (LOCAL_CS) is none: it does not say where on the earth it lies.
+    if not crs or not (crs.is_projected or crs.is_geographic):
         if declared is not None and declared.shape == shape and not dataset.gcps[0]:
             return declared, f"{asset.href}: no CRS in the file; the catalogue's {declared.crs} was used"
-        found = "only ground control points" if dataset.gcps[0] else "none"
+        found = (
+            "only ground control points" if dataset.gcps[0] else f"a local one, {crs.to_wkt()[:60]}…" if crs else "none"
+        )
         said = "none" if declared is None else f"a grid of {declared.shape}, the file has {shape}"
         raise PermanentAssetError(asset.href, f"no usable CRS: the file has {found}, the catalogue {said}")
     code = crs.to_epsg()

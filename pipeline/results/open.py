@@ -17,9 +17,10 @@ from pipeline.results.find import find_outputs
 from pipeline.results.window import WindowReader
 from pipeline.types import Band
 from pipeline.write.layout import Board, lay_out, plan_board, select_crs
-from pipeline.write.outputs import common_bands, joint_rights
+from pipeline.write.outputs import Output, common_bands, joint_rights
 from pipeline.write.patchwork import Patchwork
 from pipeline.write.store import open_store
+from pipeline.write.zarr_attributes import flag_attributes
 
 
 def open_results(  # noqa: PLR0913 (the front door of notebooks: all but the first have a default)
@@ -52,12 +53,12 @@ def open_results(  # noqa: PLR0913 (the front door of notebooks: all but the fir
     computed, AssetError naming the file that cannot be read.
     """
     keeper = open_store(uri, endpoint=endpoint, profile=profile, anonymous=anonymous)
-    outputs = select_crs(find_outputs(keeper, product), crs)
+    outputs = select_crs(find_outputs(keeper, product, day_files=store == "cog"), crs)
     board = plan_board(outputs, layout)
     reader = WindowReader(Access(endpoint=endpoint, profile=profile, anonymous=anonymous))
     variables = {
         band.name: (board.dims, _lazy(lay_out(outputs, band, board, reader, store), board), _attributes(band))
-        for band in _chosen(common_bands(outputs), bands)
+        for band in _chosen(outputs, bands)
     }
     dataset = xr.Dataset(variables, board.coords, {"product": outputs[0].product, **joint_rights(outputs)})
     if board.grid is not None:
@@ -65,12 +66,13 @@ def open_results(  # noqa: PLR0913 (the front door of notebooks: all but the fir
     return _decoded(dataset) if decode else dataset
 
 
-def _chosen(found: Sequence[Band], names: Sequence[str] | None) -> list[Band]:
+def _chosen(outputs: Sequence[Output], names: Sequence[str] | None) -> list[Band]:
+    by_name = {band.name: band for band in common_bands(outputs, names)}
     if names is None:
-        return list(found)
-    by_name = {band.name: band for band in found}
+        return list(by_name.values())
     if missing := [name for name in names if name not in by_name]:
-        raise ConfigError(f"bands={list(names)}: no {', '.join(missing)}; found {', '.join(by_name)}")
+        there = sorted({layer.band.name for output in outputs for layer in output.layers})
+        raise ConfigError(f"bands={list(names)}: no {', '.join(missing)}; found {', '.join(there)}")
     return [by_name[name] for name in names]
 
 
@@ -90,6 +92,7 @@ def _attributes(band: Band) -> dict[str, Any]:
         **({"scale_factor": band.scale} if band.scale != 1 else {}),
         **({"add_offset": band.offset} if band.offset != 0 else {}),
         **({"_FillValue": dtype(band.nodata)} if band.nodata is not None else {}),
+        **flag_attributes(band),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -29,8 +29,6 @@ from pipeline.types import Json
 
 _PAGE_ITEMS = 250
 _MAX_PAGES = 20_000
-_CUTS = 3
-"""Times one page is asked for when its body is cut on the way, which urllib3's retries do not see."""
 _API_FAULTS = (APIError, ClientTypeError, NotImplementedError, AttributeError, LookupError, TypeError, ValueError)
 """What pystac-client raises: by name, and where an answer is JSON but no STAC, which it does not check."""
 
@@ -48,13 +46,32 @@ def search_api(source: SourceConfig, query: Query) -> tuple[list[Json], list[str
             # What an API does not declare it may still do: what comes back is checked.
             warnings.simplefilter("ignore", PystacClientWarning)
             api = _open(url)
-            items = [item for box in query.boxes for page in _pages(api, source, query, box) for item in page]
+            items = _once([item for page in _pages(api, source, query, box) for item in page] for box in query.boxes)
     except _API_FAULTS as error:
         words = mask_credentials(f"{type(error).__name__}: {error}")
         raise CatalogError(f"{where}: the search failed: {words}") from error
     return [absolute(item, own_address(item, api.url)) for item in items], [
         f"{where}: {note}" for note in api.notes(source)
     ]
+
+
+def _once(boxes: Iterable[list[Json]]) -> list[Json]:
+    """The items of all boxes without those that an earlier box brought; versions of one are the caller's to choose."""
+    found: list[Json] = []
+    known: set[str] = set()
+    for items in boxes:
+        named = [(_name(item), item) for item in items]
+        found += [item for name, item in named if name not in known]
+        known.update(name for name, _ in named if name is not None)
+    return found
+
+
+def _name(item: Json) -> str | None:
+    """What tells an item and its version from others; None for what is no item, which the caller names."""
+    properties = item.get("properties") if isinstance(item, dict) else None
+    if not isinstance(properties, dict) or not item.get("id"):
+        return None
+    return repr((item.get("collection"), item["id"], properties.get("updated")))
 
 
 @dataclass(frozen=True)
@@ -115,7 +132,7 @@ def _pages(
 
 
 def _read(io: StacApiIO, source: str | Link, **how: Any) -> Any:
-    for _ in range(_CUTS - 1):
+    for _ in range(transfer.CUTS - 1):
         try:
             return io.read_json(source, **how)
         except APIError as error:

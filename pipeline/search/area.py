@@ -30,6 +30,8 @@ from pipeline.types import Json
 _NAMES = ("name", "region", "label", "title", "id")
 """Attributes that name a region, the first one that a file has; then any with `name` in it."""
 _ID_LENGTH = 64
+_NUMBERED = re.compile(r"(?i)(^|-)row-\d+$")
+"""A name that looks like an id made here might be one."""
 _SHOWN = 12
 _WHOLE_TILES = GridConfig(kind="mgrs")
 
@@ -132,7 +134,9 @@ def _layer(path: Path, asked: str | None) -> str:
         return layers[0]
     if asked in layers:
         return str(asked)
-    shown = ", ".join(layers) or "none that holds shapes"
+    if not layers:
+        raise ConfigError(f"area.vector: {path}: found no layer that holds shapes; allowed: GeoJSON, GPKG, shapefile")
+    shown = ", ".join(layers)
     raise ConfigError(f"area.layer: {path}: found {asked or 'no layer'}; allowed: a layer of the file, of {shown}")
 
 
@@ -182,7 +186,8 @@ def _ids(columns: Mapping[str, Sequence[Json]], count: int, asked: str | None, p
     ids = []
     for row, name in enumerate(names):
         number = f"row-{row:04d}"
-        ids.append(name if name and often[name.casefold()] == 1 else f"{name}-{number}" if name else number)
+        alone = name and often[name.casefold()] == 1 and not _NUMBERED.search(name)
+        ids.append(name if alone else f"{name}-{number}" if name else number)
     return ids
 
 

@@ -9,28 +9,31 @@ from datetime import datetime
 from typing import Any
 
 import shapely
-from shapely.geometry import shape as to_geometry
 
+from pipeline.plan.areas import BBox, possible_footprint
 from pipeline.search.canonical import instant
 from pipeline.types import Json
 
 
 @dataclass(frozen=True)
 class Query:
-    """What is searched, once for the whole area and time: box in degrees, [start, end)."""
+    """What is searched, once for the whole area and time: boxes in degrees, [start, end)."""
 
-    bbox: tuple[float, float, float, float]
-    """West, south, east, north; west > east crosses the antimeridian."""
+    bboxes: tuple[BBox, ...]
+    """Each west, south, east, north; west > east crosses the antimeridian."""
     start: datetime
     end: datetime
 
     @property
-    def boxes(self) -> tuple[tuple[float, float, float, float], ...]:
-        """The box, or the two sides of the antimeridian: many servers get the crossing box wrong."""
-        west, south, east, north = self.bbox
-        if west <= east:
-            return (self.bbox,)
-        return (west, south, 180.0, north), (-180.0, south, east, north)
+    def boxes(self) -> tuple[BBox, ...]:
+        """The boxes, or the two sides of the antimeridian: many servers get the crossing box wrong."""
+        found: list[BBox] = []
+        for west, south, east, north in self.bboxes:
+            crosses = west > east
+            found += (
+                [(west, south, 180.0, north), (-180.0, south, east, north)] if crosses else [(west, south, east, north)]
+            )
+        return tuple(found)
 
 
 def meets(item: Json, query: Query) -> bool:
@@ -38,7 +41,7 @@ def meets(item: Json, query: Query) -> bool:
     time = instant(item["properties"]["datetime"])
     if time is None or not query.start <= time < query.end:
         return False
-    footprint = to_geometry(item["geometry"])
+    footprint = possible_footprint(item["geometry"])
     return any(bool(footprint.intersects(shapely.box(*box))) for box in query.boxes)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from pipeline.types import Asset, Grid, Item, Json
 
 HeaderReader = Callable[[str, Asset], Grid]
 """(source name, asset) → the grid in the file's own header; raises AssetError."""
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -52,24 +54,30 @@ def search(
     for name, source in sources.items():
         raw, more = raw_items(source, query)
         notes += more
-        ignored = 0
+        losses: Counter[str] = Counter()
+        others: set[str] = set()
         for one in raw:
             try:
                 item, repaired = canonical(one, name)
             except CatalogError as error:
                 notes.append(f"source {name}: {error}; the item is left out")
+                losses["cannot be used"] += 1
                 continue
             notes += repaired
             if source.collection and item["collection"] not in source.collection:
-                continue
-            if not meets(item, query):
-                continue
-            if not within_limits({**json.loads(item["properties"][FACTS]), **one["properties"]}, source.query):
-                ignored += source.stac is not None
-                continue
-            _merge(found, (name, item["collection"], item["id"]), item)
+                losses["are of other collections"] += 1
+                others.add(item["collection"])
+            elif not meets(item, query):
+                losses["outside area or period"] += 1
+            elif not within_limits({**json.loads(item["properties"][FACTS]), **one["properties"]}, source.query):
+                losses["miss its query"] += 1
+            else:
+                _merge(found, (name, item["collection"], item["id"]), item)
+        ignored = losses["miss its query"] if source.stac is not None else 0
         if ignored:
             notes.append(f"source {name}: {ignored} items left out that the server gave although they miss its query")
+        if raw and losses.total() == len(raw):
+            notes.append(_nothing_left(name, losses, sorted(others)))
     items, replaced = keep_newest([found[key] for key in sorted(found)])
     notes += replaced
     notes += _fill_grids(items, sources, read_header, wanted)
@@ -112,6 +120,17 @@ def read_snapshot(path: Path) -> Snapshot:
 def _tidy(item: Json) -> Json:
     """What a table cannot say: an asset that one item has and another has not is a row of nulls."""
     return {**item, "assets": {key: asset for key, asset in item["assets"].items() if asset and asset.get("href")}}
+
+
+def _nothing_left(name: str, losses: Mapping[str, int], others: Sequence[str]) -> str:
+    """Why none of a source's items remains: without it, a slip in `collection` looks like an empty catalogue."""
+    shown = f" ({', '.join(others[:_SHOWN])}{', …' if len(others) > _SHOWN else ''})"
+    reasons = [
+        f"{count} {reason}{shown if reason == 'are of other collections' else ''}"
+        for reason, count in losses.items()
+        if count
+    ]
+    return f"source {name}: of {sum(losses.values())} items, {', '.join(reasons)}"
 
 
 def _merge(found: dict[tuple[str, str, str], Json], key: tuple[str, str, str], item: Json) -> None:

@@ -48,6 +48,7 @@ def read_static(
                     if where == location:
                         raise
                     notes.append(str(error))
+                notes += _pages_left(where, content)
                 links.extend(link for link in dict.fromkeys(child_links(content, where)) if link not in seen)
                 seen.update(links)
             depth += 1
@@ -91,6 +92,15 @@ def _items_of(where: str, content: Json) -> Iterator[Json]:
         if not isinstance(feature, dict) or feature.get("type") != "Feature":
             raise CatalogError(f"{mask_credentials(where)}: expected a list of STAC items, found {str(feature)[:60]!r}")
         yield absolute(feature, where, alone=feature is content)
+
+
+def _pages_left(where: str, content: Json) -> list[str]:
+    """A note for one page of many, which an API's address of items is: a static source is whole."""
+    links = as_list(content.get("links")) if isinstance(content, dict) and content.get("type") != "Feature" else []
+    if any(isinstance(link, dict) and link.get("rel") == "next" for link in links):
+        shown = mask_credentials(where)
+        return [f"{shown}: only this page was read, and it names a next one; give an API as stac and collection"]
+    return []
 
 
 def _parquet_items(location: str, content: bytes, query: Query | None) -> Iterator[Json]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ RETRY = Retry(
 )
 TIMEOUT_S = (10, 60)
 THREADS = 16
+CUTS = 3
+"""Times one document is asked for when its body is cut on the way, which urllib3's retries do not see."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,7 @@ class Library:
         shown = mask_credentials(location)
         try:
             if location.startswith(("http://", "https://")):
-                answer = self.session.get(location, timeout=TIMEOUT_S)
-                answer.raise_for_status()
-                return answer.content
+                return self._get(location)
             if location.startswith("s3://"):
                 content: bytes = self._s3().cat_file(location)
                 return content
@@ -62,6 +63,17 @@ class Library:
             return json.loads(self.read_bytes(location))
         except ValueError as error:
             raise CatalogError(f"{mask_credentials(location)}: not JSON: {error}") from None
+
+    def _get(self, location: str) -> bytes:
+        for _ in range(CUTS - 1):
+            with suppress(requests.exceptions.ChunkedEncodingError):
+                return self._got(location)
+        return self._got(location)
+
+    def _got(self, location: str) -> bytes:
+        answer = self.session.get(location, timeout=TIMEOUT_S)
+        answer.raise_for_status()
+        return answer.content
 
     def _s3(self) -> s3fs.S3FileSystem:
         import s3fs  # noqa: PLC0415 (slow to import, only for catalogues on S3)

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 import shapely
 from shapely.geometry import shape as to_geometry
 
+from pipeline.plan.areas import unwrapped
 from pipeline.search.canonical import FACTS, instant
 from pipeline.types import Json
 
@@ -24,6 +25,7 @@ _COVERED = 0.95
 """Share of an older footprint that newer ones must cover: parts of one pass may be separate items."""
 _ESA_TILE = re.compile(r"_T(\d{2}[A-Z]{3})_")
 _ESA_BASELINE = re.compile(r"_N(\d{2})(\d{2})_")
+_LEVEL = re.compile(r"(?:MSI|_|^)L?([12][ABC])(?:_|$)|^LEVEL-([12][ABC])$")
 _LANDSAT = re.compile(r"^(L\w\d\d_\w{4})_(\d{6})_\d{8}_(\d{8})_(\d\d)_(?:RT|T1|T2)")
 """Sensor and level, path and row, (acquired), processed, collection."""
 
@@ -38,7 +40,7 @@ def keep_newest(items: Sequence[Json]) -> tuple[list[Json], list[str]]:
         if place and version and time:
             source = item["properties"]["groundswell:source"]
             platform = str(facts.get("platform") or "").lower()
-            passes[source, item["collection"], platform, place].append((time, version, item))
+            passes[source, item["collection"], platform, _level(item["id"], facts), place].append((time, version, item))
     replaced: dict[str, list[tuple[Json, Json]]] = defaultdict(list)
     for key, scenes in passes.items():
         for versions in _by_pass(scenes):
@@ -72,7 +74,7 @@ def _superseded(scenes: Sequence[tuple[tuple[int, ...], Json]]) -> Iterator[tupl
     """(older item, the newest one over it) for each item that newer versions of one pass cover."""
     if len({version for version, _ in scenes}) < 2:
         return
-    shapes = {id(item): shapely.make_valid(to_geometry(item["geometry"])) for _, item in scenes}
+    shapes = {id(item): shapely.make_valid(unwrapped(to_geometry(item["geometry"]))) for _, item in scenes}
     for version, item in scenes:
         newer = [(other, one) for other, one in scenes if other > version]
         own = shapes[id(item)]
@@ -94,6 +96,13 @@ def _place(name: str, facts: Mapping[str, Json]) -> str | None:
     joined = next(("".join(map(str, one)).zfill(5) for one in parts if all(one)), None)
     tile = facts.get("s2:mgrs_tile") or str(facts.get("grid:code") or "").removeprefix("MGRS-") or joined
     return str(tile).zfill(5) if tile else named[1] if named else None
+
+
+def _level(name: str, facts: Mapping[str, Json]) -> str:
+    """Of Sentinel-2, 1C or 2A: one is no version of the other, though one collection may hold both."""
+    said = (name, *(str(facts.get(key) or "") for key in ("s2:product_type", "processing:level")))
+    found = next((match for match in map(_LEVEL.search, said) if match), None)
+    return (found[1] or found[2]) if found else ""
 
 
 def _version(name: str, facts: Mapping[str, Json]) -> tuple[int, ...] | None:

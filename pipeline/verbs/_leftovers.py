@@ -84,6 +84,7 @@ def find_leftovers(store: Store, rules: Rules, named: Named, own_lock: str | Non
     def old(modified_s: float) -> bool:
         return not rules.older_than_s or now_s - modified_s >= rules.older_than_s
 
+    unfinished = [one for one in store.list_unfinished() if one.token or _TEMPORARY.fullmatch(one.name)]
     data = [entry for entry in store.list_entries("data/") if old(entry.modified_s)]
     runs = list_runs(store)
     live = [run for run in runs if run.live]
@@ -104,10 +105,7 @@ def find_leftovers(store: Store, rules: Rules, named: Named, own_lock: str | Non
     # An unfinished put has no owner in its name: while a run is at work, one may be its.
     too_long = max(rules.older_than_s, DAY_S)
     found.unfinished = [
-        one
-        for one in store.list_unfinished()
-        if (one.token or _TEMPORARY.fullmatch(one.name))
-        and (now_s - one.modified_s >= too_long if live else old(one.modified_s))
+        one for one in unfinished if (now_s - one.modified_s >= too_long if live else old(one.modified_s))
     ]
     found.scratch = list(_scratch(rules.older_than_s))
     return found

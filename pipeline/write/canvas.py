@@ -37,13 +37,15 @@ LAYOUT = "groundswell:mosaic"
 
 SHARD_PX, CHUNK_PX = 2048, 512
 """Longest side of an object, and of what is read at once."""
+LEAST_PX = 128
+"""Chunks of less, in larger tiles, would be far too many."""
 SHARDS_AT_ONCE = 4
 """Objects in memory at the same time."""
 LEVEL = 3
 """Of zstd."""
 
 Shown = Mapping[str, Mapping[str, str]]
-"""Period → tile → fingerprint of its item."""
+"""Period → tile → what stands for its pixels (`Output.content`)."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Canvas:
         """The items in it when it is finished, periods in order of time."""
         found: dict[str, dict[str, str]] = {step.period: {} for step in self.board.steps} or {STATIC: {}}
         for output in self.outputs:
-            found[output.period][output.tile] = output.fingerprint
+            found[output.period][output.tile] = output.content
         return found
 
     def positions(self, period: str) -> list[tuple[int, ...]]:
@@ -86,9 +88,16 @@ def plan_canvas(outputs: Sequence[Output]) -> Canvas:
     """The smallest canvas for the outputs of one product. Raises GridsDifferError where they share no pixel grid."""
     board = plan_board(outputs, "mosaic")
     grid = common_frame(tile_grids(outputs)).grid
-    rows, columns = (_part(side, SHARD_PX) for side in board.plane.cell or (SHARD_PX, SHARD_PX))
-    chunk = _part(rows, CHUNK_PX), _part(columns, CHUNK_PX)
-    return Canvas(tuple(outputs), common_bands(outputs), board, grid, (rows, columns), chunk)
+    (rows, row), (columns, column) = (_cut(side) for side in board.plane.cell or (SHARD_PX, SHARD_PX))
+    return Canvas(tuple(outputs), common_bands(outputs), board, grid, (rows, columns), (row, column))
+
+
+def _cut(side: int) -> tuple[int, int]:
+    """Sides of objects and of chunks: whole parts of a tile's, so that an object lies in one tile, where such exist."""
+    shard = _part(side, SHARD_PX)
+    chunk = _part(shard, CHUNK_PX)
+    # A prime has no parts but pixels.
+    return (shard, chunk) if chunk >= min(side, LEAST_PX) else (SHARD_PX, CHUNK_PX)
 
 
 def _part(side: int, longest: int) -> int:

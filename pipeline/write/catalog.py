@@ -21,6 +21,7 @@ from stac_geoparquet.arrow import parse_stac_items_to_arrow, to_parquet
 
 from pipeline.write.files import json_bytes
 from pipeline.write.footprint import join_bboxes
+from pipeline.write.sound import get_item
 from pipeline.write.stac import ITEM_TYPE, STAC_VERSION, used_extensions
 from pipeline.write.store import Store
 
@@ -105,19 +106,29 @@ def write_catalog(store: Store, name: str, current: Mapping[str, Collection[str]
 
 
 def catalog_is_current(store: Store, current: Mapping[str, Collection[str]]) -> bool:
-    """True when the pages were last written for exactly these items, so that a run that made nothing reads none."""
-    if not store.exists(ROOT_KEY):
-        return False
-    known: object = json.loads(store.get_bytes(ROOT_KEY)).get(ITEMS_DIGEST)
-    return known == _digest(key for keys in current.values() for key in keys)
+    """True when pages and table were last written for exactly these items; a run that made nothing then reads none.
+
+    The table is looked at too: of two runs that write at once, one may put its table and the other the root page.
+    """
+    root = _root_page(store)
+    table_sha256 = store.digest(TABLE_KEY)[1] if store.exists(TABLE_KEY) else None
+    expected = {ITEMS_DIGEST: _digest(key for keys in current.values() for key in keys), TABLE_DIGEST: table_sha256}
+    return root is not None and all(name in root and root[name] == value for name, value in expected.items())
 
 
 def outdate_catalog(store: Store) -> None:
     """Let the next run that ends write all pages anew: this one replaces items, and their names will tell nothing."""
-    if store.exists(ROOT_KEY):
-        page = json.loads(store.get_bytes(ROOT_KEY))
+    if page := _root_page(store):
         page.pop(ITEMS_DIGEST, None)
         store.put_bytes(json_bytes(page), ROOT_KEY)
+
+
+def _root_page(store: Store) -> Document | None:
+    """None where it is missing, or damaged: then it is written anew."""
+    try:
+        return dict(json.loads(store.get_bytes(ROOT_KEY))) if store.exists(ROOT_KEY) else None
+    except (ValueError, TypeError):
+        return None
 
 
 def _digest(keys: Iterable[str]) -> str:
@@ -240,12 +251,9 @@ def _common(asset: Document) -> Document:
 
 
 def _read_items(store: Store, keys: Iterable[str]) -> Iterator[tuple[str, Document]]:
-    def read(key: str) -> tuple[str, Document]:
-        return key, json.loads(store.get_bytes(key))
-
     with ThreadPoolExecutor(READS_AT_ONCE) as pool:
         for batch in _batches(keys, BATCH_ITEMS):
-            yield from pool.map(read, batch)
+            yield from zip(batch, pool.map(lambda key: get_item(store, key), batch), strict=True)
 
 
 def _seen_from_root(key: str, item: Document) -> Document:

@@ -125,8 +125,9 @@ def band_fields(band: Band) -> dict[str, Json]:
         "raster:offset": band.offset,
         "eo:common_name": band.common_name,
         "eo:center_wavelength": band.center_wavelength_um,
+        "groundswell:flags": [{"mask": mask, "meaning": meaning} for mask, meaning in band.flags],
     }
-    return {name: value for name, value in described.items() if value not in (None, "")}
+    return {name: value for name, value in described.items() if value not in (None, "", [])}
 
 
 def grid_fields(geobox: GeoBox) -> dict[str, Json]:

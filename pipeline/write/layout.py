@@ -132,13 +132,25 @@ def lay_out(
 
 
 def _pieces(outputs: Sequence[Output], band: Band, board: Board, store: str | None) -> Pieces:
-    """Where the files of a band lie on the board, by leading position, in the order of the outputs."""
+    """Where the files of a band lie on the board, by leading position, in the order of the outputs.
+
+    Raises ConfigError where a band is of single days in one item and of the whole period in another: shown at every
+    day, a composite would pass for an observation.
+    """
     tiles = {tile: (number,) for number, tile in enumerate(board.plane.tiles)}
     times = _positions(board.steps)
     pieces: Pieces = {}
+    kinds: dict[str, tuple[bool, Output]] = {}
     for output in outputs:
         for layer in output.layers:
             if layer.band.name == band.name:
+                daily, other = kinds.setdefault(output.period, (layer.day is not None, output))
+                if daily != (layer.day is not None):
+                    one, many = (output, other) if daily else (other, output)
+                    raise ConfigError(
+                        f"band {band.name} is of the whole period in {one.id} and of single days in {many.id}; make "
+                        "one of them again, or under another product `name`"
+                    )
                 piece = Piece(*board.plane.corners[output.tile], output.grid.shape, _source(output, layer, store))
                 for time in times[output.period, layer.day]:
                     pieces.setdefault((*tiles.get(output.tile, ()), *time), []).append(piece)
@@ -157,7 +169,7 @@ def _positions(steps: Sequence[Step]) -> Mapping[tuple[str, date | None], Sequen
 
 
 def _source(output: Output, layer: Layer, store: str | None) -> Source:
-    found = layer.sources.get("zarr", layer.sources.get("cog")) if store is None else layer.sources.get(store)
+    found = layer.preferred if store is None else layer.sources.get(store)
     if found is None:
         raise ConfigError(
             f"store={store!r}: {output.id}, band {layer.band.name}, is in {', '.join(layer.sources)} only"

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 BRANCH = "main"
 ITEMS = "items"
-"""Of a commit's metadata: period → tile → fingerprint, all that it shows of the periods it touched."""
+"""Of a commit's metadata: period → tile → `Output.content`, all that it shows of the periods it touched."""
 ANEW = "anew"
 """Of a commit's metadata: the arrays begin here; what was shown before counts no longer."""
 

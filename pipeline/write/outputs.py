@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -46,6 +47,11 @@ class Layer:
     sources: Mapping[str, Source]
     """By format, `cog` and `zarr`: the same numbers."""
 
+    @property
+    def preferred(self) -> Source:
+        """Zarr where there is."""
+        return self.sources["zarr"] if "zarr" in self.sources else self.sources["cog"]
+
 
 @dataclass(frozen=True)
 class Output:
@@ -67,6 +73,12 @@ class Output:
     @property
     def id(self) -> str:
         return f"{self.product}/{self.tile}/{self.period}"
+
+    @property
+    def content(self) -> str:
+        """Stands for its pixels: an item that `--overwrite` replaced has its fingerprint, but files of other names."""
+        files = sorted({posixpath.basename(layer.preferred.href) for layer in self.layers})
+        return f"{self.fingerprint}-{hashlib.sha256('/'.join(files).encode()).hexdigest()[:12]}"
 
 
 def parse_output(document: Document, base: str) -> Output:
@@ -107,11 +119,16 @@ def tile_grids(outputs: Sequence[Output]) -> Mapping[str, Grid]:
     return grids
 
 
-def common_bands(outputs: Sequence[Output]) -> tuple[Band, ...]:
-    """The bands of all outputs, sorted by name. Raises ConfigError where one means different numbers in two items."""
+def common_bands(outputs: Sequence[Output], names: Collection[str] | None = None) -> tuple[Band, ...]:
+    """The bands of all outputs, sorted by name; only those of `names`, if given.
+
+    Raises ConfigError where one means different numbers in two items.
+    """
     found: dict[str, tuple[Band, Output]] = {}
     for output in outputs:
         for layer in output.layers:
+            if names is not None and layer.band.name not in names:
+                continue
             band, other = found.setdefault(layer.band.name, (layer.band, output))
             if band is not layer.band and _numbers(band) != _numbers(layer.band):
                 raise ConfigError(
@@ -206,6 +223,7 @@ def _band(field: Document) -> Band:
             field.get("description") or "",
             field.get("eo:common_name"),
             field.get("eo:center_wavelength"),
+            flags=tuple((flag["mask"], flag["meaning"]) for flag in field.get("groundswell:flags") or ()),
         )
     )
 

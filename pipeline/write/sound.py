@@ -77,6 +77,15 @@ def read_item(data: bytes) -> Document:
     return dict(item)
 
 
+def get_item(store: Store, key: str) -> Document:
+    """The item at a key. Raises StoreError naming it where it is missing, or not what was committed."""
+    data = store.get_bytes(key)
+    try:
+        return read_item(data)
+    except StoreError as error:
+        raise StoreError(f"{store.uri}, key {key}: found {error}; {MAKE_AGAIN}") from error
+
+
 def named_keys(key: str, item: Document) -> Iterator[str]:
     """Keys of everything that an item names under the output: files, and folders without a slash at their end."""
     for asset in item["assets"].values():

@@ -119,7 +119,12 @@ class FolderStore:
 
     def put_file(self, path: Path, key: str) -> None:
         with path.open("rb") as source:
-            self._put(key, lambda target: shutil.copyfileobj(source, target, 1 << 20), os.replace)
+
+            def fill(target: BinaryIO) -> None:
+                source.seek(0)
+                shutil.copyfileobj(source, target, 1 << 20)
+
+            self._put(key, fill, os.replace)
 
     def put_bytes(self, data: bytes, key: str) -> None:
         self._put(key, lambda target: target.write(data), os.replace)
@@ -187,17 +192,10 @@ class FolderStore:
 
     def _put(self, key: str, fill: Callable[[BinaryIO], object], publish: Callable[[Path, Path], None]) -> None:
         target = self._path(key)
-        temp = target.with_name(f"{TEMP_PREFIX}{uuid.uuid4().hex}")
         with self._named(key, "put"):
             _make_folders(target.parent)
-            try:
-                with temp.open("xb") as handle:
-                    fill(handle)
-                    handle.flush()
-                    os.fsync(handle.fileno())
-                publish(temp, target)
-            finally:
-                temp.unlink(missing_ok=True)
+            while not _put_once(target, fill, publish):
+                pass  # a clean-up took the unfinished file: nothing is lost but the time
             _sync_folder(target.parent)
 
     @contextmanager
@@ -209,6 +207,25 @@ class FolderStore:
             raise StoreError(f"folder {self.root}, key {key}: {operation} failed: there is no such key") from error
         except OSError as error:
             raise StoreError(f"folder {self.root}, key {key}: {operation} failed: {error.strerror or error}") from error
+
+
+def _put_once(target: Path, fill: Callable[[BinaryIO], object], publish: Callable[[Path, Path], None]) -> bool:
+    """Fill a file beside the target and give it the target's name; False where it was removed before it had it."""
+    temp = target.with_name(f"{TEMP_PREFIX}{uuid.uuid4().hex}")
+    try:
+        with temp.open("xb") as handle:
+            fill(handle)
+            handle.flush()
+            os.fsync(handle.fileno())
+        try:
+            publish(temp, target)
+        except FileNotFoundError:
+            if temp.exists() or not target.parent.is_dir():
+                raise
+            return False
+    finally:
+        temp.unlink(missing_ok=True)
+    return True
 
 
 class _TakenError(Exception):

@@ -65,10 +65,17 @@ def band_attributes(band: Band, coordinates: Iterable[str]) -> dict[str, Json]:
         described |= {"scale_factor": float(band.scale), "add_offset": float(band.offset)}
     if band.role in STANDARD_NAMES:
         described["standard_name"] = STANDARD_NAMES[band.role]
-    if band.flags:
-        described["flag_masks"] = [mask for mask, _ in band.flags]
-        described["flag_meanings"] = " ".join(meaning for _, meaning in band.flags)
-    return described
+    return described | flag_attributes(band)
+
+
+def flag_attributes(band: Band) -> dict[str, Json]:
+    """CF's words for what the bits of a band mean."""
+    if not band.flags:
+        return {}
+    return {
+        "flag_masks": [mask for mask, _ in band.flags],
+        "flag_meanings": " ".join(meaning for _, meaning in band.flags),
+    }
 
 
 def group_attributes(geobox: GeoBox, tags: Mapping[str, str]) -> dict[str, Json]:

@@ -122,6 +122,7 @@ def test_every_kind_of_grid(keys: dict[str, Any], edge_px: int, needs_area: bool
         ({"kind": "geobox", "crs": "EPSG:4326", "origin": (0.0, 0.0)}, "origin and resolution_m with a crs in metres"),
         ({"kind": "geobox", "crs": "EPSG:1", "origin": (0.0, 0.0)}, "a projected or geographic CRS such as EPSG:3413"),
         ({"kind": "geobox", "crs": "EPSG:4978", "origin": (0.0, 0.0)}, "a projected or geographic CRS"),
+        ({"kind": "geobox", "crs": "EPSG:32633+5773", "origin": (0.0, 0.0)}, "a projected or geographic CRS"),
     ],
 )
 def test_a_grid_that_cannot_be_is_refused(keys: dict[str, Any], text: str) -> None:

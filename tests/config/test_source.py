@@ -27,6 +27,7 @@ API = "stac: 'https://host/v1', collection: c"
         ),
         (f"{{{API}, query: {{'eo:cloud_cover': {{}}}}}}", "allowed: for each property a mapping of eq, neq, lt"),
         (f"{{{API}, query: {{gsd: {{in: 5}}}}}}", "of in to a list"),
+        (f"{{{API}, query: {{gsd: {{in: 5}}, platform: {{in: [x]}}}}}}", "of in to a list"),
         (f"{{{API}, query: {{gsd: 5}}}}", "query.gsd: found 5; allowed: a mapping"),
         (f"{{{API}, fields: {{exclude: [geometry]}}}}", "allowed: anything but id, collection, geometry, properties"),
         (f"{{{API}, fields: {{exclude: ['properties.updated']}}}}", "and what is in properties, which is needed"),

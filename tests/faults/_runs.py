@@ -191,8 +191,9 @@ class Case:
         """What `tree` has, or what of it lies below one folder."""
         if self.server:
             root = self.output.removeprefix("s3://")
-            found = self.server.client().find(f"{root}/{folder}".rstrip("/"))
-            return [path.removeprefix(f"{root}/") for path in found]
+            place = f"{root}/{folder}".rstrip("/")
+            # This server keeps a folder for a moment after its last file, and lists it.
+            return [path.removeprefix(f"{root}/") for path in self.server.client().find(place) if path != place]
         paths = [path for path in Path(self.output, folder).rglob("*") if not path.name.startswith(".tmp-")]
         return [path.relative_to(self.output).as_posix() for path in paths if path.is_file()]
 

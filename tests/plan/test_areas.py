@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import shapely
 
-from pipeline.plan.areas import BBox, box_region, cut_at_antimeridian, polygons, split
+from pipeline.plan.areas import BBox, box_region, cut_at_antimeridian, polygons, possible_footprint, split
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,22 @@ def test_split_gives_each_box_its_part_and_nothing_for_a_shared_edge() -> None:
     shapes = np.array([shapely.box(0.5, 0.2, 2.0, 0.8), shapely.box(0.1, 0.1, 0.2, 0.2)], dtype=object)
     found = {number: float(shapely.area(parts).sum()) for number, parts in split(shapes, boxes)}
     assert found == pytest.approx({0: 0.31, 1: 0.6})
+
+
+@pytest.mark.parametrize(
+    ("ring", "within", "beyond"),
+    [
+        ([(179, 0), (-179, 0), (-179, 1), (179, 1)], [179.5, 180, -180, -179.5], []),
+        ([(179, 0), (181, 0), (181, 1), (179, 1)], [179.5, 180, -180, -179.5], [0, 170, -170]),
+        ([(-180, 0), (180, 0), (180, 1), (-180, 1)], [-180, -90, 0, 90, 180], []),
+        ([(0, 0), (359.75, 0), (359.75, 1), (0, 1)], [-180, -90, -1, 0, 90, 180], []),
+        ([(12, 0), (13, 0), (13, 1), (12, 1)], [12.5], [-180, 180, 11, 14]),
+    ],
+    ids=["around the other way", "beyond 180", "the globe", "the globe from 0 to 360", "plain"],
+)
+def test_a_scene_may_lie_wherever_its_footprint_can_be_read_to_say(
+    ring: list[tuple[float, float]], within: list[float], beyond: list[float]
+) -> None:
+    shape = possible_footprint({"type": "Polygon", "coordinates": [[*ring, ring[0]]]})
+    assert all(shape.intersects(shapely.Point(lon, 0.5)) for lon in within)
+    assert not any(shape.intersects(shapely.Point(lon, 0.5)) for lon in beyond)

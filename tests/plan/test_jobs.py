@@ -238,6 +238,19 @@ def test_a_period_without_ends_takes_every_item() -> None:
     assert len(job.items) == 2
 
 
+@pytest.mark.parametrize("ring", [(179, -179), (179, 181)], ids=["around the other way", "beyond 180"])
+def test_a_scene_across_the_antimeridian_is_on_the_tile_beside_it(ring: tuple[float, float]) -> None:
+    """A polygon from 179 to -179 leaves out on paper what the scene covers."""
+    tile = replace(make_tile(), geobox=GeoBox((64, 64), Affine(10, 0, 277_500, 0, -10, 9_000_000), "EPSG:32701"))
+    lon, lat = Transformer.from_crs(32701, 4326, always_xy=True).transform(277_820, 8_999_680)
+    assert -180 < lon < -179
+    west, east = ring
+    corners = [[west, lat - 1], [east, lat - 1], [east, lat + 1], [west, lat + 1], [west, lat - 1]]
+    footprint = {"type": "Polygon", "coordinates": [corners]}
+    (job,) = plan([replace(make_item(1, declared=False), geometry=footprint)], targets=Targets((tile,), (JUNE,))).jobs
+    assert len(job.items) == 1
+
+
 def test_scenes_of_one_pass_share_a_day_across_the_antimeridian() -> None:
     """By its own longitude each of them is almost a day from the other; the tile between them sees one pass."""
     tile = replace(make_tile(), geobox=GeoBox((256, 256), Affine(10, 0, 300_000, 0, -10, 9_000_000), "EPSG:32701"))

@@ -14,7 +14,7 @@ from pyproj import Transformer
 
 from pipeline.config.area import GridConfig
 from pipeline.plan.areas import Area, BBox, box_region
-from pipeline.plan.outlines import covering, covering_box, lonlat_bounds, lonlat_outline, outline_in
+from pipeline.plan.outlines import covering, covering_boxes, lonlat_bounds, lonlat_outline, outline_in
 from pipeline.plan.tiles import plan_tiles
 from pipeline.types import Tile
 from tests.plan.test_utm import boxes
@@ -75,7 +75,7 @@ def test_lonlat_outline_and_outline_in_hold_the_tiles_edge(box: BBox) -> None:
 def test_the_covering_box_holds_the_area_and_every_tile(box: BBox) -> None:
     """Tiles reach beyond the area; what is searched must reach as far, also across the antimeridian."""
     tiles = planned(box, 512)
-    west, south, east, north = covering_box(tiles)
+    ((west, south, east, north),) = covering_boxes(tiles, most=1)
     assert -180 <= west <= 180 and -180 <= east <= 180
     width = (east - west) % 360
     corners = [np.array([[box[0], box[1]], [box[2], box[3]]])]
@@ -84,6 +84,30 @@ def test_the_covering_box_holds_the_area_and_every_tile(box: BBox) -> None:
         assert (across <= width + 2e-5).all(), f"{lon[across > width + 2e-5]} outside {west}..{east}"
         assert (lat >= south - 1e-5).all() and (lat <= north + 1e-5).all()
     assert width < 3, "a box of degrees must not become the whole globe"
+
+
+@pytest.mark.parametrize("many", [2, 23])
+def test_scattered_regions_are_covered_by_a_few_boxes(many: int) -> None:
+    """Each tile is in one, there are at most sixteen, and they are a small part of the globe; 180 is crossed."""
+    places = [((179.95 + 15.65 * n + 180) % 360 - 180, -60 + 5 * n) for n in range(many)]
+    tiles = [tile for x, y in places for tile in planned((x, y, x + 0.1 if x < 179.9 else x - 359.9, y + 0.1), 512)]
+    found = covering_boxes(tiles)
+    assert len(found) == min(many, 16) and any(west > east for west, _, east, _ in found)
+    for lon, lat in (plain_outline(tile.geobox).T for tile in tiles):
+        assert any(
+            (
+                ((lon - west + 1e-5) % 360 <= (east - west) % 360 + 2e-5) & (lat > south - 1e-5) & (lat < north + 1e-5)
+            ).all()
+            for west, south, east, north in found
+        )
+    assert sum((east - west) % 360 * (north - south) for west, south, east, north in found) < 0.05 * 360 * 180
+
+
+def test_tiles_that_lie_together_are_covered_by_one_box() -> None:
+    tiles = planned((10.0, 44.0, 13.0, 46.5), 2048)
+    lon, lat = np.concatenate([plain_outline(tile.geobox) for tile in tiles]).T
+    (box,) = covering_boxes(tiles)
+    assert box == pytest.approx((lon.min(), lat.min(), lon.max(), lat.max()), abs=1e-3)
 
 
 def test_outline_in_its_own_crs_is_its_bounding_box() -> None:
@@ -97,7 +121,7 @@ def test_the_covering_box_holds_every_tile_and_the_area(west: float, south: floa
     east = west + wide if west + wide <= 180 else west + wide - 360
     area = (west, south, east, south + high)
     tiles = planned(area, 1024)
-    left, bottom, right, top = covering_box(tiles)
+    ((left, bottom, right, top),) = covering_boxes(tiles, most=1)
     width = (right - left) % 360
     for tile in tiles:
         lon, lat = shapely.get_coordinates(lonlat_outline(tile.geobox)).T
@@ -211,7 +235,7 @@ def test_the_box_around_boxes_is_the_smallest(parts: list[BBox], expected: BBox)
 
 @pytest.mark.parametrize("geobox", HARD.values(), ids=HARD.keys())
 def test_the_covering_box_of_one_tile_is_its_bounds(geobox: GeoBox) -> None:
-    west, south, east, north = covering_box([Tile("one", geobox)])
+    ((west, south, east, north),) = covering_boxes([Tile("one", geobox)], most=1)
     bounds = lonlat_bounds(geobox)
     assert south <= bounds[1] and bounds[3] <= north and north - south < bounds[3] - bounds[1] + 0.1
     assert (bounds[0] - west) % 360 < 0.05

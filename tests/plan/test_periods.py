@@ -34,6 +34,7 @@ instants = st.datetimes(datetime(2015, 1, 1), datetime(2035, 1, 1), timezones=st
 lengths = st.timedeltas(MICROSECOND, timedelta(days=900))
 every_calendar = pytest.mark.parametrize("every", NAME)
 every_word = pytest.mark.parametrize("every", [*NAME, "span"])
+every_way = pytest.mark.parametrize("every", [*NAME, "span", "periods"])
 
 
 def utc(*parts: int) -> datetime:
@@ -53,12 +54,20 @@ def expected(start: datetime, end: datetime, every: str) -> tuple[Period, ...]:
     return tuple(found)
 
 
-@every_word
+def planned(start: datetime, end: datetime, every: str) -> tuple[Period, ...]:
+    """Of a calendar word, or `periods`: the user's own list, here three that follow each other."""
+    if every != "periods":
+        return plan_periods(start, end, every)
+    cuts = sorted({start, start + (end - start) / 3, start + (end - start) / 2, end})
+    return periods_of(PeriodConfig.model_validate({"periods": tuple(itertools.pairwise(cuts))}))
+
+
+@every_way
 @given(start=instants, length=lengths, share=st.floats(0, 1))
 def test_every_instant_lies_in_exactly_one_period(every: str, start: datetime, length: timedelta, share: float) -> None:
     """To the microsecond: the first is in, the end is not, and no period reaches outside the run."""
     end = start + length
-    periods = plan_periods(start, end, every)
+    periods = planned(start, end, every)
     assert (periods[0].start, periods[-1].end) == (start, end)
     assert all(one.end == following.start for one, following in itertools.pairwise(periods))
     for instant in (start, start + share * (length - MICROSECOND), end - MICROSECOND):
@@ -84,10 +93,10 @@ def test_the_name_of_a_moments_period_is_the_same_whatever_start_and_end(
     assert name(instant - before, instant + after) == name(instant, instant + MICROSECOND)
 
 
-@every_word
+@every_way
 @given(start=instants, length=lengths)
 def test_names_are_unique_and_safe_in_a_path(every: str, start: datetime, length: timedelta) -> None:
-    names = [period.id for period in plan_periods(start, start + length, every)]
+    names = [period.id for period in planned(start, start + length, every)]
     assert len({name.casefold() for name in names}) == len(names)
     assert all(re.fullmatch(r"[A-Za-z0-9_-]+", name) for name in names)
 

@@ -90,3 +90,24 @@ def test_scattered_polygons_plan_without_a_loop_over_all_tiles_between_them(kind
     places = random.uniform([-179, -70], [178, 70], (200, 2))
     tiles = plan_tiles(area(*((lon, lat, lon + 0.05, lat + 0.05) for lon, lat in places)), GRIDS[kind])
     assert 200 <= len(tiles) < 2000  # a loop over the millions of tiles between them would not come back
+
+
+TINY: dict[str, tuple[Area, GridConfig]] = {
+    "utm": (area((11, 44, 12, 45)), GridConfig(resolution_m=0.001)),
+    "mgrs": (area((-180, -79, 180, 83)), GridConfig(kind="mgrs", tile_px=90)),
+    "geobox": (
+        area((11, 44, 12, 45)),
+        GridConfig(kind="geobox", crs="EPSG:3857", origin=(0.0, 0.0), resolution_m=0.01),
+    ),
+    "degrees": (
+        area((11, 44, 12, 45)),
+        GridConfig(kind="geobox", crs="EPSG:4326", transform=(1e-8, 0.0, 0.0, 0.0, -1e-8, 0.0)),
+    ),
+    "whole geobox": (Area(), GridConfig(kind="geobox", crs="EPSG:3857", origin=(0.0, 0.0), shape=(10**9, 10**9))),
+}
+
+
+@pytest.mark.parametrize("case", TINY)
+def test_millions_of_tiles_are_refused_before_they_fill_the_memory(case: str) -> None:
+    with pytest.raises(PlanRefusedError, match=r"area: about [\d,]+ tiles of .* at most 1,000,000 in a run"):
+        plan_tiles(*TINY[case])

@@ -180,6 +180,18 @@ def test_a_scene_whose_classification_is_lost_is_not_chosen(tmp_path: Path, comp
     assert (made["qa"] & QA_LOST).any()
 
 
+@pytest.mark.parametrize("composite", CHOSEN)
+def test_without_a_mask_a_scene_of_other_numbers_is_lost_and_not_chosen(tmp_path: Path, composite: str) -> None:
+    scenes = Scenes(tmp_path)
+    for day in (1, 10, 16, 22, 28):
+        item = scenes.add(date(2024, 6, day))
+        if day in {1, 16, 28}:
+            item["assets"]["red"]["raster:bands"] = [{"scale": 0.001}]
+    made, outcome = make(scenes.world(), f"composite={composite}", "mask=null")
+    assert {(loss.asset, loss.item) for loss in outcome.losses} == {("red", scenes.items[n]["id"]) for n in (0, 2, 4)}
+    assert set(np.unique(made["source"])) - {0} <= {2, 4}
+
+
 @pytest.mark.filterwarnings("ignore:All-NaN:RuntimeWarning")
 @pytest.mark.parametrize(
     ("keys", "coefficients"),

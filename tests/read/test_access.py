@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import PermanentAssetError, TransientAssetError
+from pipeline.errors import AssetError, PermanentAssetError, TransientAssetError
 from pipeline.read import lent
 from pipeline.read.access import Access, check_href, gdal_options, gdal_path, redact, sign
 from tests.servers.faulty import Answer, always, run_faulty
@@ -182,11 +182,16 @@ def test_a_service_that_gives_no_token_is_named(monkeypatch: pytest.MonkeyPatch,
             sign(f"{running.address}/x.tif", SIGNED)
 
 
-def test_a_service_that_refuses_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    with run_faulty({}, always(Answer(429))) as running:
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 429, 500, 503])
+def test_a_service_that_refuses_is_named(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    """With its answer; what a key or another collection would mend is not asked for again."""
+    with run_faulty({}, always(Answer(status))) as running:
         monkeypatch.setenv("PC_SDK_SAS_URL", f"{running.address}/token/")
-        with pytest.raises(TransientAssetError, match="no token from the signing service: HTTPError"):
+        with pytest.raises(AssetError, match=f"no token from the signing service: HTTP {status}") as caught:
             sign(f"{running.address}/x.tif", SIGNED)
+    permanent = status in {400, 401, 403, 404}
+    assert type(caught.value) is (PermanentAssetError if permanent else TransientAssetError)
+    assert ("PC_SDK_SUBSCRIPTION_KEY" in caught.value.cause) is permanent
 
 
 def test_what_travels_to_workers_holds_no_token(server: TokenServer) -> None:

@@ -138,3 +138,16 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(PermanentAssetError, match=r"item scene, asset red: .*x\.tif: .*Permission denied"):
         read_layer(Asset("red", str(path)), Access(), "scene", Target.rows_of(UNPLACED))
+
+
+def test_a_plane_of_somebodys_own_is_no_crs(tmp_path: Path) -> None:
+    """LOCAL_CS cannot be placed on the earth: refused by name, or placed by the catalogue."""
+    path = tmp_path / "site.tif"
+    local = 'LOCAL_CS["site grid",UNIT["metre",1],AXIS["X",EAST],AXIS["Y",NORTH]]'
+    profile = {"driver": "GTiff", "width": 8, "height": 8, "count": 1, "dtype": "uint16", "crs": local}
+    with rasterio.open(path, "w", transform=UNPLACED.transform, **profile) as file:
+        file.write(np.full((1, 8, 8), 7, np.uint16))
+    with pytest.raises(PermanentAssetError, match=r"no usable CRS: the file has a local one, LOCAL_CS.*site grid"):
+        read_layer(Asset("red", str(path)), Access(), "scene", Target.rows_of(UNPLACED))
+    declared = Asset("red", str(path), grid=Grid("EPSG:32633", tuple(UNPLACED.transform[:6]), (8, 8)))
+    assert (read_layer(declared, Access(), "scene", Target.rows_of(UNPLACED)) == 7).all()

@@ -3,24 +3,82 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from pipeline.config import SourceConfig
 from pipeline.errors import PermanentAssetError
 from pipeline.read import access as access_module
 from pipeline.read.access import Access
 from pipeline.read.lent import Lent
 from tests.read.signing import geotiff, is_scene, read, without_credentials
-from tests.servers.faulty import run_faulty
+from tests.servers.earthdata import run_earthdata
+from tests.servers.faulty import Answer, Request, run_faulty
 from tests.servers.tokens import run_token_server
 
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch) -> None:
     without_credentials(monkeypatch)
+
+
+@contextmanager
+def open_to_all(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Access]]:
+    del folder, monkeypatch
+    with run_faulty({"/red.tif": geotiff()}) as server:
+        yield f"{server.address}/red.tif", Access(local=False)
+
+
+@contextmanager
+def for_signed_addresses(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Access]]:
+    (folder / "red.tif").write_bytes(geotiff())
+    with run_token_server(folder, life_s=100) as server:
+        monkeypatch.setenv("PC_SDK_SAS_URL", server.service)
+        yield f"{server.address}red.tif", Access(collection="c", local=False)
+
+
+@contextmanager
+def for_holders_of_a_token(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Access]]:
+    del folder
+    with run_earthdata({"/red.tif": geotiff()}, monkeypatch) as earth:
+        monkeypatch.setenv("EARTHDATA_TOKEN", "token-of-somebody")
+        yield f"{earth.data}/red.tif", Access(local=False)
+
+
+@contextmanager
+def for_those_who_pay(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Access]]:
+    lab(folder, monkeypatch)
+
+    def unless_paid(request: Request, _earlier: int) -> Answer | None:
+        names = {name.lower() for name in request.headers}
+        return None if "x-amz-request-payer" in names else Answer(403)
+
+    with run_faulty({"/bucket/red.tif": geotiff()}, unless_paid) as server:
+        yield "s3://bucket/red.tif", Access(endpoint=server.address, profile="lab", local=False)
+
+
+SERVERS = {
+    "none": open_to_all,
+    "planetary-computer": for_signed_addresses,
+    "earthdata": for_holders_of_a_token,
+    "requester-pays": for_those_who_pay,
+}
+
+
+@pytest.mark.parametrize("way", get_args(SourceConfig.model_fields["sign"].annotation))
+def test_each_way_opens_what_is_closed_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """Every word that `sign` allows: none is without a server here that wants it."""
+    with SERVERS[way](tmp_path, monkeypatch) as (href, unsigned):
+        if way != "none":
+            with pytest.raises(PermanentAssetError, match=r"HTTP 40[13]|access denied"):
+                read(href, unsigned)
+        assert is_scene(read(href, replace(unsigned, sign=way)))
 
 
 def lab(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,3 +180,9 @@ def test_what_is_lent_is_fetched_once_by_all_threads_that_were_refused_together(
         refused = time.monotonic()
         assert set(pool.map(lambda _: lent.get("x", fetch, refused), range(32))) == {1}
     assert lent.get("x", fetch, before) == 1 and lent.get("y", fetch) == 2
+
+
+def test_an_address_of_a_whole_account_is_refused_by_name() -> None:
+    """And not by an index: one odd item would end the search for all."""
+    with pytest.raises(PermanentAssetError, match=r"https://a\.blob\.core\.windows\.net: names no file"):
+        access_module.sign("https://a.blob.core.windows.net", Access(sign="planetary-computer"))

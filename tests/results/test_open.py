@@ -22,7 +22,7 @@ from pipeline.demo import build_world
 from pipeline.errors import ConfigError, NothingToDoError, PermanentAssetError
 from pipeline.results import open_results
 from pipeline.write.store import Store, open_store
-from tests.results.made import BOTH_STORES, Cog, make, paste, read_cogs
+from tests.results.made import BOTH_STORES, Cog, finish, make, paste, plan_of, read_cogs
 from tests.servers.weed import S3Server
 from tests.worlds import small_world
 
@@ -147,10 +147,37 @@ def test_chosen_bands_alone_are_there(output: Output) -> None:
     assert list(output.open(crs=ZONES[1], bands=["ndvi", "red"]).data_vars) == ["ndvi", "red"]
 
 
+def test_what_the_bits_of_a_code_mean_is_said(output: Output) -> None:
+    qa = output.open(bands=["qa"])["qa"].attrs
+    assert (qa["flag_masks"], qa["flag_meanings"]) == ([1, 2], "empty input_lost")
+
+
 def test_without_the_table_the_finished_runs_tell_the_same(copied: Output) -> None:
     with_table = copied.open()
     copied.store.delete("items.parquet")
     xr.testing.assert_identical(copied.open().load(), with_table.load())
+
+
+def test_days_open_from_cogs_where_the_table_names_zarr_alone(tmp_path: Path) -> None:
+    build_world(tmp_path / "world", px=256)
+    world = small_world(tmp_path / "world", tmp_path)
+    make(world, BOTH_STORES, "period.end=2024-07-01", "products.0.composite=none")
+    found = {store: open_results(str(world.output), store=store).load() for store in ("cog", "zarr")}
+    assert found["cog"].sizes["time"] > 1
+    xr.testing.assert_identical(found["cog"], found["zarr"])
+
+
+def test_days_and_composites_of_one_period_are_never_one_band(tmp_path: Path) -> None:
+    """One tile was made again as a time series: its neighbours' medians are no observations of these days."""
+    build_world(tmp_path / "world", px=256)
+    world = small_world(tmp_path / "world", tmp_path)
+    make(world, "period.end=2024-07-01")
+    series = world.session("period.end=2024-07-01", "products.0.composite=none")
+    one = [job for job in series.plan.jobs if job.tile.id == series.plan.jobs[0].tile.id]
+    assert all(world.run(series, job).item_key for job in one)
+    finish(series.prepared.store, plan_of(one))
+    with pytest.raises(ConfigError, match=f"of single days in sentinel2/{one[0].tile.id}/2024-06"):
+        open_results(str(world.output), bands=["red"])
 
 
 @pytest.mark.parametrize("scheduler", ["threads", "sync"])

@@ -18,7 +18,7 @@ from tests.search.apis import COLLECTION, api_source, no_header, refused
 from tests.servers.faulty import Answer, FaultyServer, Request, Rule, always, run_faulty, truly
 
 ORIGIN = "https://earth-search.aws.element84.com/v1"
-JULY_31 = Query((-180, -90, 180, 90), datetime(2025, 7, 31, tzinfo=UTC), datetime(2025, 8, 1, tzinfo=UTC))
+JULY_31 = Query(((-180, -90, 180, 90),), datetime(2025, 7, 31, tzinfo=UTC), datetime(2025, 8, 1, tzinfo=UTC))
 
 
 @pytest.fixture
@@ -124,6 +124,6 @@ def test_a_search_keeps_only_what_was_asked_for(recorded: Callable[[str], dict[s
         found = search({"s2": source}, JULY_31, no_header)
         assert {item["id"] for item in found.items} == expected(recorded, COLLECTION)
         assert {item["properties"]["groundswell:source"] for item in found.items} == {"s2"}
-        later = Query(JULY_31.bbox, datetime(2025, 7, 31, 13, 10, tzinfo=UTC), JULY_31.end)
+        later = Query(JULY_31.bboxes, datetime(2025, 7, 31, 13, 10, tzinfo=UTC), JULY_31.end)
         times = {item["properties"]["datetime"] for item in search({"s2": source}, later, no_header).items}
         assert times == {"2025-07-31T13:19:22.930000+00:00"}

@@ -283,3 +283,11 @@ def test_attributes_of_any_type_name_regions(tmp_path: Path) -> None:
     assert [region.id for region in read(vector=str(path)).regions] == ["7", "8"]
     twins = ["2024-01-01-row-0000", "2024-01-01-row-0001"]
     assert [region.id for region in read(vector=str(path), id="when").regions] == twins
+
+
+def test_names_that_look_like_numbered_ones_stay_apart(tmp_path: Path) -> None:
+    """Two regions of one id would be one tile: the other would be lost without a word."""
+    boxes = [shapely.box(35 + number, 0, 36 + number, 1) for number in range(4)]
+    path = write(tmp_path / "odd.gpkg", boxes, name=["A", "a", "A-row-0001", "row-0001"])
+    ids = [region.id.casefold() for region in read(vector=path).regions]
+    assert len(set(ids)) == 4

@@ -24,8 +24,8 @@ from tests.servers.faulty import run_faulty
 from tests.servers.weed import S3Server
 
 WORLD = (-180.0, -90.0, 180.0, 90.0)
-JUNE = Query(WORLD, datetime(2024, 6, 1, tzinfo=UTC), datetime(2024, 7, 1, tzinfo=UTC))
-EVER = Query(WORLD, datetime(1980, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC))
+JUNE = Query((WORLD,), datetime(2024, 6, 1, tzinfo=UTC), datetime(2024, 7, 1, tzinfo=UTC))
+EVER = Query((WORLD,), datetime(1980, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC))
 
 
 def no_header(_source: str, asset: Asset) -> Grid:

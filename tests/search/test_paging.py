@@ -17,7 +17,7 @@ from tests.search.apis import COLLECTION, Paged, api_source, no_header, refused,
 from tests.search.makers import raw_item
 from tests.servers.faulty import Answer, Request
 
-JUNE = Query((11, 44, 14, 47), datetime(2024, 6, 1, tzinfo=UTC), datetime(2024, 7, 1, tzinfo=UTC))
+JUNE = Query(((11, 44, 14, 47),), datetime(2024, 6, 1, tzinfo=UTC), datetime(2024, 7, 1, tzinfo=UTC))
 
 
 @pytest.mark.parametrize("how", ["POST", "merge", "GET", "plain", "relative"])
@@ -110,15 +110,31 @@ def test_what_the_source_asks_for_reaches_the_server(keys: dict[str, Any], sent:
 
 def test_an_area_across_the_antimeridian_is_asked_for_in_two_parts() -> None:
     with run_paged(Paged(scenes("a"))) as server:
-        search_api(api_source(server), Query((179, -20, -178, -10), JUNE.start, JUNE.end))
+        search_api(api_source(server), Query(((179, -20, -178, -10),), JUNE.start, JUNE.end))
     asked = [json.loads(request.body)["bbox"] for request in server.requests if request.path == "/v1/search"]
     assert asked == [[179, -20, 180, -10], [-180, -20, -178, -10]]
+
+
+def test_an_item_that_meets_several_boxes_comes_once() -> None:
+    """The same page answers each box here; an item that one page holds twice is the caller's to correct."""
+    boxes = ((0.0, 40.0, 1.0, 41.0), (12.0, 45.0, 13.0, 46.0), (179.0, -20.0, -178.0, -10.0))
+    with run_paged(Paged(scenes("a", "b"), [*scenes("c"), "junk"])) as server:
+        found, _ = search_api(api_source(server), Query(boxes, JUNE.start, JUNE.end))
+    assert [item["id"] for item in found if item != "junk"] == ["a", "b", "c"]
+    assert found.count("junk") == 4, "what is no item is named by whoever normalises it"
+    asked = [json.loads(request.body) for request in server.requests if request.path == "/v1/search"]
+    assert [one["bbox"] for one in asked if "bbox" in one] == [
+        [0, 40, 1, 41],
+        [12, 45, 13, 46],
+        [179, -20, 180, -10],
+        [-180, -20, -178, -10],
+    ]
 
 
 def test_fractions_of_a_second_are_asked_for_outwards() -> None:
     step = timedelta(microseconds=300_000)
     with run_paged(Paged(scenes("a"))) as server:
-        search_api(api_source(server), Query(JUNE.bbox, JUNE.start + step, JUNE.end + step))
+        search_api(api_source(server), Query(JUNE.bboxes, JUNE.start + step, JUNE.end + step))
     (asked,) = [json.loads(request.body)["datetime"] for request in server.requests if request.path == "/v1/search"]
     assert asked == "2024-06-01T00:00:00Z/2024-07-01T00:00:01Z"
 

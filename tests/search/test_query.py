@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+import shapely
 
 from pipeline.config.source import OPERATORS
-from pipeline.search.query import within_limits
+from pipeline.search.canonical import canonical
+from pipeline.search.query import Query, meets, within_limits
 
 CASES: list[tuple[str, Any, list[Any], list[Any]]] = [
     ("eq", 5, [5, 5.0], [4, "5", None]),
@@ -45,3 +50,20 @@ def test_all_limits_must_hold() -> None:
     limits: dict[str, dict[str, Any]] = {"a": {"gte": 1, "lt": 3}, "b": {"eq": "x"}}
     assert within_limits({"a": 2, "b": "x"}, limits) and within_limits({}, {})
     assert not within_limits({"a": 3, "b": "x"}, limits) and not within_limits({"a": 2, "b": "y"}, limits)
+
+
+EVER = datetime(2015, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def test_real_scenes_at_the_antimeridian_are_found_on_both_sides(shared_data: Path) -> None:
+    """Their polygons go right around the globe and leave out the one place where the scene is."""
+    paths = sorted((shared_data / "raster/stac/odd").glob("antimeridian_*.json"))
+    assert paths
+    for path in paths:
+        item, _ = canonical(json.loads(path.read_text()), "s")
+        true = shapely.Polygon([(lon % 360, lat) for lon, lat, *_ in item["geometry"]["coordinates"][0]])
+        for strip in (shapely.box(179.999, -90, 180, 90), shapely.box(180, -90, 180.001, 90)):
+            west, south, east, north = true.intersection(strip).bounds
+            turn = 360 if west >= 180 else 0
+            assert meets(item, Query(((west - turn, south, east - turn, north),), *EVER)), f"{path.name} at {west}"
+        assert not meets(item, Query(((0, -60, 1, -59),), *EVER))

@@ -20,7 +20,7 @@ from tests.search.makers import features, real_items
 from tests.search.test_canonical import REFUSED
 from tests.servers.faulty import Answer, Request, run_faulty
 
-EVER = Query((-180, -90, 180, 90), datetime(1980, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC))
+EVER = Query(((-180, -90, 180, 90),), datetime(1980, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC))
 PAGES = {
     "es_v0_search_s2-l2a-cogs.json": 1,
     "es_v1_search_c1_fields.json": 10,

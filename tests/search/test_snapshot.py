@@ -21,7 +21,7 @@ from pipeline.search.snapshot import Snapshot, read_snapshot, search, select_ite
 from pipeline.types import Asset, Grid
 from tests.search.makers import Raw, raw_item, raw_with, real_items
 
-JUNE = Query((11.0, 44.0, 14.0, 47.0), datetime(2024, 6, 1, tzinfo=UTC), datetime(2024, 7, 1, tzinfo=UTC))
+JUNE = Query(((11.0, 44.0, 14.0, 47.0),), datetime(2024, 6, 1, tzinfo=UTC), datetime(2024, 7, 1, tzinfo=UTC))
 GRID = Grid("EPSG:32633", (10.0, 0.0, 300_000.0, 0.0, -10.0, 5_000_000.0), (100, 200))
 ALIASES = {"red": ("B04", "SR_B4", "B4"), "vv": ("iw-vv",), "scl": ("SCL",), "elevation": ("data",), "blue": ("B02",)}
 
@@ -75,7 +75,7 @@ def test_a_scene_outside_the_area_is_left_out(
     """West > east is an area across the antimeridian."""
     ring = [[west, 45], [east, 45], [east, 46], [west, 46], [west, 45]]
     item = raw_item(geometry={"type": "Polygon", "coordinates": [ring]})
-    assert bool(found(item, query=Query(bbox, JUNE.start, JUNE.end)).items) is meets
+    assert bool(found(item, query=Query((bbox,), JUNE.start, JUNE.end)).items) is meets
 
 
 @given(st.permutations(["2024-06-11T00:00:00Z", "2024-06-11T00:00:00.5Z", "2024-06-12T00:00:00Z", None]))
@@ -101,13 +101,28 @@ def test_a_bad_item_costs_itself_and_a_note(found: Callable[..., Snapshot], shar
     """Also a real item whose geometry is no polygon: its bbox is used."""
     real = json.loads((shared_data / "raster/stac/odd/stac-server_badGeometryItem.json").read_text())
     real["properties"]["datetime"] = "2024-06-10T10:00:00Z"
-    world = Query((-180, -90, 180, 90), JUNE.start, JUNE.end)
+    world = Query(((-180, -90, 180, 90),), JUNE.start, JUNE.end)
     snapshot = found(
         raw_item(), raw_item(id="timeless", properties={}), raw_item(id="odd", links=[]), real, query=world
     )
     assert {"scene-1", "odd", real["id"]} == {item["id"] for item in snapshot.items}
     assert any(note.startswith("source s2: item timeless: no usable time") for note in snapshot.notes)
     assert any(real["id"] in note and "its bbox is used" in note for note in snapshot.notes)
+
+
+def test_a_source_of_which_nothing_remains_says_why(found: Callable[..., Snapshot]) -> None:
+    """And says nothing where something remains, or there was nothing."""
+    other, late = raw_item(id="other", collection="sentinel-2-l2a"), raw_item(id="late", properties=at(JUNE.end))
+    why = "source s2: of 3 items, 2 are of other collections (sentinel-2-l2a), 1 outside area or period"
+    assert found(other, {**other, "id": "more"}, late, collection="s2").notes == (why,)
+    assert found(other, late, raw_item(), collection="s2").notes == found().notes == ()
+
+
+def test_a_source_whose_items_all_miss_its_query_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "items.json"
+    path.write_text(json.dumps([raw_with({"eo:cloud_cover": 90}), raw_item(id="timeless", properties={})]))
+    source = SourceConfig(items=str(path), query={"eo:cloud_cover": {"lt": 20}})
+    assert "source s2: of 2 items, 1 miss its query, 1 cannot be used" in search({"s2": source}, JUNE, says_grid).notes
 
 
 def test_a_missing_grid_comes_from_the_header_and_only_then(tmp_path: Path) -> None:

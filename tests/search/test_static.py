@@ -202,3 +202,21 @@ def test_a_server_that_is_not_there_is_named() -> None:
 def test_an_absolute_href_in_a_file_stays_what_it_is(tmp_path: Path, href: str, expected: str) -> None:
     items, _ = read_static(write(tmp_path, {"item.json": with_href(href)}))
     assert hrefs(items) == [expected]
+
+
+def test_one_page_of_an_api_says_that_it_is_not_all(tmp_path: Path) -> None:
+    """A collection's address of items gives a first page: the rest must not be missing without a word."""
+    page = {"type": "FeatureCollection", "features": [raw_item()], "links": links("?token=next:2", rel="next")}
+    items, (note,) = read_static(write(tmp_path, {"items.json": page}))
+    assert len(items) == 1 and note.startswith(f"{tmp_path / 'items.json'}: only this page was read")
+
+
+def test_a_document_that_is_cut_on_the_way_is_asked_for_again() -> None:
+    """One lost body would be one lost scene."""
+    files = {
+        "/catalog.json": json.dumps({**CATALOG, "links": links("one.json")}).encode(),
+        "/one.json": json.dumps(raw_item()).encode(),
+    }
+    with run_faulty(files, first(2, Answer(cut_bytes=20))) as server:
+        items, notes = read_static(f"{server.address}/catalog.json")
+    assert ([item["id"] for item in items], notes) == (["scene-1"], [])

@@ -81,8 +81,25 @@ def test_of_a_scene_processed_again_the_newest_stays_whatever_the_order(old: Jso
         (tile("a", "05.00"), scene("b", **{"grid:code": "MGRS-01VCG"})),
         (scene("a"), scene("b")),
         (tile("a", "05.00"), {**tile("b", "05.10"), "collection": "other"}),
+        (scene(OLD), scene(NEW.replace("L2A", "L1C"))),
+        (tile("S2B_01VCG_L2A", "02.14"), tile("S2B_01VCG_L1C", "05.00")),
+        (tile("a", "02.14", **{"s2:product_type": "S2MSI2A"}), tile("b", "05.00", **{"s2:product_type": "S2MSI1C"})),
+        (tile("a", "02.14", **{"processing:level": "L2A"}), tile("b", "05.00", **{"processing:level": "L1C"})),
     ],
-    ids=["same-version", "parts-of-a-pass", "tile", "platform", "next-orbit", "no-version", "nothing", "collection"],
+    ids=[
+        "same-version",
+        "parts-of-a-pass",
+        "tile",
+        "platform",
+        "next-orbit",
+        "no-version",
+        "nothing",
+        "collection",
+        "esa-level",
+        "id-level",
+        "product-type",
+        "processing-level",
+    ],
 )
 def test_what_is_not_the_same_scene_stays(one: Json, other: Json) -> None:
     """Parts of one pass beside each other are two items, also where only one was processed again."""
@@ -94,6 +111,14 @@ def test_two_parts_that_were_processed_again_replace_one_whole() -> None:
     parts = [tile("b", "05.00", west=12, east=12.5), tile("c", "05.00", west=12.5, east=13)]
     assert kept(whole, *parts) == ["b", "c"]
     assert kept(whole, parts[0]) == ["a", "b"]
+
+
+def test_at_the_antimeridian_a_part_does_not_replace_the_whole() -> None:
+    """Polygons that wrongly go around the globe have nearly the same area whatever they leave out."""
+    whole = tile("a", "02.14", west=178.6, east=-179.6)
+    assert kept(whole, tile("b", "05.00", west=178.6, east=179.2)) == ["a", "b"]
+    assert kept(whole, tile("b", "05.00", west=179.2, east=-179.6)) == ["a", "b"]
+    assert kept(whole, tile("b", "05.00", west=178.6, east=-179.6)) == ["b"]
 
 
 def test_of_three_versions_the_newest_stays() -> None:

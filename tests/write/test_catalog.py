@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 import warnings
 from collections.abc import Callable
@@ -23,7 +24,7 @@ import stackstac
 from pipeline.errors import StoreError
 from pipeline.types import Job, Made
 from pipeline.write import catalog
-from pipeline.write.catalog import Collected, catalog_is_current, render_pages, write_catalog
+from pipeline.write.catalog import Collected, catalog_is_current, outdate_catalog, render_pages, write_catalog
 from pipeline.write.commit import commit, list_committed
 from pipeline.write.stac import item_key
 from pipeline.write.store import FolderStore, Store, open_store
@@ -152,6 +153,27 @@ def test_pages_say_which_items_they_were_written_for(output: Path, tmp_path: Pat
     assert catalog_is_current(store, current)
     assert not catalog_is_current(store, {**current, "s2_median": current["s2_median"][1:]})
     assert not catalog_is_current(FolderStore(str(tmp_path / "empty")), {})
+
+
+@pytest.mark.parametrize(
+    ("key", "data"), [("catalog.json", b"{"), ("catalog.json", b"[1]"), ("items.parquet", b"of another run")]
+)
+def test_pages_that_are_damaged_or_half_of_another_run_are_not_current(output: Path, key: str, data: bytes) -> None:
+    store = FolderStore(str(output))
+    current = {each: list(list_committed(store, each).values()) for each in ("s2_mean", "s2_median")}
+    store.put_bytes(data, key)
+    assert not catalog_is_current(store, current)
+    outdate_catalog(store)
+    write_catalog(store, "demo", current)
+    assert catalog_is_current(store, current)
+
+
+def test_a_damaged_item_is_named(output: Path) -> None:
+    store = FolderStore(str(output))
+    key = next(iter(list_committed(store, "s2_mean").values()))
+    store.put_bytes(b"{", key)
+    with pytest.raises(StoreError, match=re.escape(key)):
+        write_catalog(store, "demo", {"s2_mean": [key]})
 
 
 def test_a_missing_item_is_named(tmp_path: Path) -> None:

@@ -128,8 +128,7 @@ def test_a_period_is_one_commit_that_names_its_items(store: Store, square: Outpu
     written = write_mosaic(store, square, READ)
     assert written.commits == 2
     assert [commit["items"] for commit in reversed(ancestry(store, written))] == [
-        {month: {output.tile: output.fingerprint for output in in_month(square, month)}}
-        for month in ("2024-06", "2024-07")
+        {month: {output.tile: output.content for output in in_month(square, month)}} for month in ("2024-06", "2024-07")
     ]
 
 
@@ -162,7 +161,7 @@ def test_a_changed_tile_is_rewritten_alone(store: Store, made: Store, square: Ou
     assert again.snapshot != first.snapshot
     assert len(seen) == len({source.href for source in seen}) == len(old.layers)
     assert all(f"/{old.tile}/{old.period}/" in source.href for source in seen)
-    assert ancestry(store, again)[0]["items"][old.period][old.tile] == "0" * 32
+    assert ancestry(store, again)[0]["items"][old.period][old.tile].startswith("0" * 32)
     check(open_mosaic(store, again), made, square)
 
 

@@ -14,7 +14,7 @@ import pytest
 from pipeline.errors import StoreError
 from pipeline.verbs._leftovers import Rules
 from pipeline.verbs.vacuum import vacuum
-from pipeline.write.store import FolderStore, Store, open_store
+from pipeline.write.store import FolderStore, Store, Unfinished, open_store
 from tests.servers.weed import S3Server
 
 Begin = Callable[[str], None]
@@ -99,6 +99,29 @@ def test_a_vacuum_drops_what_never_ended(place: tuple[Store, Begin]) -> None:
     assert len(vacuum(store, Rules(0)).unfinished) == 1
     assert list(store.list_unfinished()) == []
     assert {entry.key for entry in store.list_entries()} == {"runs/1/finished.json", "data/a/b"}
+
+
+@pytest.mark.parametrize("put", ["put_file", "put_bytes", "put_new"])
+def test_a_put_whose_unfinished_file_is_dropped_is_whole_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, put: str
+) -> None:
+    """A clean-up cannot know that a put is going on: it costs that put time, and nothing else."""
+    store, source = FolderStore(str(tmp_path / "out")), tmp_path / "source"
+    dropped: list[Unfinished] = []
+    source.write_bytes(b"whole")
+    sync = os.fsync
+
+    def drop_first(handle: int) -> None:
+        sync(handle)
+        for one in list(store.list_unfinished()) if len(dropped) < 2 else ():
+            store.drop_unfinished(one)
+            dropped.append(one)
+
+    monkeypatch.setattr(os, "fsync", drop_first)
+    assert getattr(store, put)(source if put == "put_file" else b"whole", "data/a") in (None, True)
+    assert len(dropped) == 2
+    assert store.get_bytes("data/a") == b"whole"
+    assert list(store.list_unfinished()) == []
 
 
 def test_the_clock_of_a_folder_that_cannot_be_written_is_this_machines(
