@@ -58,7 +58,9 @@ class BestPixel:
         """Scores of one scene by mask code; in steps of a millionth."""
         scores = np.zeros(256, np.uint32)
         total = self.distance_weight + self.day_weight
-        near = math.exp(-((self._days_away(day) / self.sigma_days) ** 2) / 2)
+        sigmas = self._days_away(day) / self.sigma_days
+        # Multiplied: a power too large for a float raises, a product is infinite.
+        near = math.exp(-sigmas * sigmas / 2)
         for distance in range(1, self.distance_px + 1):
             far = 1 / (1 + math.exp(-10 / self.distance_px * (distance - self.distance_px / 2)))
             score = (self.distance_weight * far + self.day_weight * near) / total

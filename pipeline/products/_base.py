@@ -96,12 +96,14 @@ class Ledger:
             return None
 
     def record(self, item: Item, band: str, error: AssetError, weight: int = 1) -> None:
-        """Enter a loss. Raises MissingAssetsError where the policy is to fail."""
+        """Enter a loss, once. Raises MissingAssetsError where the policy is to fail."""
         with self._lock:
-            self._weight += weight
-            self._losses[item.key, band] = AssetLoss(
-                item.id, band, error.href, type(error).__name__, error.cause, error.attempts
-            )
+            # Two strips of a tile may ask for it at the same time: it is lost once.
+            if (item.key, band) not in self._losses:
+                self._weight += weight
+                self._losses[item.key, band] = AssetLoss(
+                    item.id, band, error.href, type(error).__name__, error.cause, error.attempts
+                )
         if not self._context.skip_missing:
             message = f"{self._job.id}: {error}; missing_assets.policy is fail"
             raise MissingAssetsError(message, passing=isinstance(error, TransientAssetError)) from error

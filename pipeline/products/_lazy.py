@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ import xarray as xr
 from dask.delayed import delayed
 from numpy.typing import NDArray
 
+from pipeline.errors import PermanentAssetError
 from pipeline.ops.choice import Choice, choose, note_reasons, tally
 from pipeline.ops.composite import Reducer
 from pipeline.ops.indices import Index
@@ -31,6 +32,8 @@ from pipeline.read.lazy import LayerFunction, open_layers
 from pipeline.types import Asset, Item, Job
 
 Array = NDArray[Any]
+_NO_ASSET = "none:"
+"""Scheme of the address of what a catalogue does not list."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,9 @@ def open_cube(
     layers: dict[str, LayerFunction] = dict.fromkeys(recipe.bands, read)
     if masking is not None and masking.clear is None:
         layers[masking.band] = partial(_read_codes, masking)
-    cube = open_layers(job.items, layers, job.tile.geobox, access)
+    items = [_with_all(item, layers) for item in job.items]
+    layers = {name: partial(_read_if_there, layer) for name, layer in layers.items()}
+    cube = open_layers(items, layers, job.tile.geobox, access)
     scenes = range(len(job.items))
     linears = [delayed(linear_of)(item) for item in job.items]
     bands = {
@@ -238,6 +243,18 @@ def _table(linears: Mapping[str, Linear], band: str) -> NDArray[np.uint16]:
 
 def _apply(stored: NDArray[np.uint16], table: NDArray[np.uint16]) -> NDArray[np.uint16]:
     return table[stored]
+
+
+def _with_all(item: Item, bands: Iterable[str]) -> Item:
+    """With an asset for every band: what a cube has no asset for it takes for empty, where it is lost."""
+    gone = {band: Asset(band, f"{_NO_ASSET}{item.key}/{band}") for band in bands if band not in item.assets}
+    return replace(item, assets={**item.assets, **gone})
+
+
+def _read_if_there(read: LayerFunction, asset: Asset, access: Access, item: str, target: Target) -> NDArray[np.uint16]:
+    if asset.href.startswith(_NO_ASSET):
+        raise PermanentAssetError("(none)", f"the item has no asset for {asset.key}", item=item, asset=asset.key)
+    return read(asset, access, item, target)
 
 
 def _read_codes(masking: Masking, asset: Asset, access: Access, item: str, target: Target) -> NDArray[np.uint16]:

@@ -197,4 +197,6 @@ def _series(bands: Bands, recipe: Recipe, writer: TileWriter) -> Tile:
 def _preview(values: Layer) -> Layer:
     """About 256 pixels a side."""
     stride = max(1, max(values.shape) // 256)
-    return values[stride // 2 :: stride, stride // 2 :: stride].copy()
+    # A tile may be narrower than half a stride.
+    top, left = (min(stride, side) // 2 for side in values.shape)
+    return values[top::stride, left::stride].copy()

@@ -114,6 +114,8 @@ class OpticalConfig(ProductConfig):
                 raise ValueError(f"allowed: {layer} in layers only with a composite that chooses ({', '.join(CHOSEN)})")
         if "reasons" in layers and not masked:
             raise ValueError("allowed: reasons in layers only with a mask")
+        if len({name.lower() for name in self.harmonise}) != len(self.harmonise):
+            raise ValueError("allowed: every name once in harmonise, in capitals or small letters")
         if {band for each in self.harmonise.values() for band in each} - {*bands}:
             raise ValueError(f"allowed: bands that are made in harmonise ({', '.join(bands)})")
         self._check_indices(bands)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import tempfile
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from pipeline.types import DataFile, Job, Made
 from pipeline.verbs._answer import Answer
 from pipeline.verbs._output import open_output
 from pipeline.write.files import write_json_file
-from pipeline.write.sound import Document, read_item, resolve
+from pipeline.write.sound import Document, get_item, resolve
 from pipeline.write.stac import data_key
 from pipeline.write.store import Store
 
@@ -45,8 +46,8 @@ def run(options: argparse.Namespace) -> Answer:
     """
     store = open_output(options)
     key = find_item(store, options.item)
-    item = read_item(store.get_bytes(key))
-    inputs = read_inputs(json.loads(store.get_bytes(resolve(key, item["assets"]["inputs"]["href"]))))
+    item = get_item(store, key)
+    inputs = read_inputs(json.loads(_inputs_of(store, key, item)))
     with _workdir(options.to) as folder:
         job, made = make_again(inputs, str(item["collection"]), folder)
     compared = list(compare(key, item, job, made.files))
@@ -56,6 +57,19 @@ def run(options: argparse.Namespace) -> Answer:
     told = f"{len(different)} of {len(compared)} files differ: {', '.join(different)}" if different else "all equal"
     lines.append(f"reproduce: {key}: {told}")
     return Answer("\n".join(lines), EXIT_JOBS_FAILED if different else EXIT_DONE)
+
+
+def _inputs_of(store: Store, key: str, item: Document) -> bytes:
+    """The item's inputs document, which must be the one that was committed."""
+    asset = item["assets"]["inputs"]
+    where = resolve(key, asset["href"])
+    data = store.get_bytes(where)
+    if (found := f"1220{hashlib.sha256(data).hexdigest()}") != asset["file:checksum"]:
+        raise StoreError(
+            f"{store.uri}, key {where}: found checksum {found}, expected {asset['file:checksum']} as {key} says: it "
+            "was changed, so the item cannot be made again from it; put it back"
+        )
+    return data
 
 
 def find_item(store: Store, name: str) -> str:

@@ -16,11 +16,12 @@ from typing import TypeVar
 
 from pipeline.errors import StoreError
 from pipeline.execute.lease import LOCKS, Lease
+from pipeline.execute.records import current_by_product
 from pipeline.report.text import size
 from pipeline.verbs._answer import Answer
 from pipeline.verbs._leftovers import Leftovers, Named, Rules, find_leftovers, orphans
-from pipeline.verbs._output import open_output
-from pipeline.write.catalog import READS_AT_ONCE
+from pipeline.verbs._output import name_of, open_output
+from pipeline.write.catalog import READS_AT_ONCE, ROOT_KEY, catalog_is_current, write_catalog
 from pipeline.write.store import Store
 
 BATCH = 1000
@@ -46,8 +47,16 @@ def vacuum(store: Store, rules: Rules, *, dry_run: bool = False) -> Leftovers:
     with nullcontext() if dry_run else lock:
         found = find_leftovers(store, rules, named, lock.key)
         if not dry_run:
+            _renew_pages(store)
             _remove(store, found, named, lock)
     return found
+
+
+def _renew_pages(store: Store) -> None:
+    """A run killed after it had finished left pages and a table of the items before it: nothing goes that they name."""
+    current = current_by_product(store)
+    if current and store.exists(ROOT_KEY) and not catalog_is_current(store, current):
+        write_catalog(store, name_of(store), current)
 
 
 def _remove(store: Store, found: Leftovers, named: Named, lock: Lease) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from functools import partial
+from itertools import product
 from typing import Any
 
 import icechunk
+import zarr
 from botocore.session import Session
 
 from pipeline.errors import StoreError
@@ -24,6 +27,27 @@ def open_repository(store: Store, key: str, *, create: bool = False) -> icechunk
         icechunk.set_logs_filter("error")
     storage = _storage(store, key)
     return icechunk.Repository.open_or_create(storage) if create else icechunk.Repository.open(storage)
+
+
+def unreadable(store: Store, key: str) -> Iterator[tuple[str, str]]:
+    """(array, cause) for each array of the newest snapshot that cannot be read whole; a shard in memory at a time."""
+    try:
+        group = zarr.open_group(open_repository(store, key).readonly_session("main").store, mode="r")
+        arrays = dict(group.arrays())
+    except (icechunk.IcechunkError, ValueError, LookupError, OSError) as error:
+        yield "", _line(error)
+        return
+    for name, array in sorted(arrays.items()):
+        try:
+            steps = array.shards or array.chunks
+            for corner in product(*(range(0, length, step) for length, step in zip(array.shape, steps, strict=True))):
+                array[tuple(slice(first, first + step) for first, step in zip(corner, steps, strict=True))]
+        except (icechunk.IcechunkError, ValueError, RuntimeError, OSError) as error:
+            yield name, _line(error)
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def _storage(store: Store, key: str) -> icechunk.Storage:

@@ -121,7 +121,8 @@ def check_links(key: str, document: Mapping[str, Any], listing: Listing) -> Iter
     for link in document.get("links", ()):
         href = str(link.get("href"))
         if href.startswith(".") and (there := resolve(key, href)) not in listing.sizes:
-            fix = "run `groundswell catalog`" if "catalog.json" in there or "collections/" in there else MAKE_AGAIN
+            derived = "catalog.json" in there or "collections/" in f"{key} {there}"
+            fix = "run `groundswell catalog`" if derived else MAKE_AGAIN
             yield Fault(key, "", there, f"a link {link.get('rel')!r} to {there}, where nothing is", "an object", fix)
 
 

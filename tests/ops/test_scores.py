@@ -62,3 +62,8 @@ def test_two_days_as_far_from_the_middle_score_the_same() -> None:
 def test_a_day_of_any_year_is_near_across_new_year(target: int, day: date, apart: int) -> None:
     score = BestPixel(target, 20, 1, 0, 1)(day, NONE)[CLEAR]
     assert score == 1 + round(1e6 * math.exp(-0.5 * (apart / 20) ** 2))
+
+
+def test_a_day_beyond_any_number_of_sigmas_is_not_near() -> None:
+    best = BestPixel(JUNE, 1e-200, 50, 0, 1)
+    assert best(date(2024, 6, 1), NONE)[CLEAR] == 1

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipeline.errors import PermanentAssetError
+from pipeline.execute.task import run_job
+from pipeline.products._optical import _preview
 from pipeline.products.sentinel2 import QA_EMPTY, QA_LOST
 from pipeline.read import layer
 from pipeline.session import Session
-from pipeline.types import Job, Outcome, Status
-from tests.products.scenes import CLEAR, CLOUD, Scenes, on_tile, plain_days, plain_scenes
+from pipeline.types import Asset, Job, Outcome, Status
+from tests.products.scenes import CLEAR, CLOUD, TILE_PX, Scenes, on_tile, plain_days, plain_scenes
 from tests.products.test_sentinel2 import whole_jobs, written
 from tests.worlds import SmallWorld
 
@@ -167,6 +172,43 @@ def test_a_lost_band_of_a_chosen_scene_is_a_named_hole(tmp_path: Path, composite
     np.testing.assert_array_equal(made["qa"], QA_EMPTY | QA_LOST * (made["source"] > 0))
 
 
+def test_a_band_that_two_strips_lose_at_the_same_time_is_lost_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of nine assets, whatever the height of the strips and the number of threads."""
+    scenes = Scenes(tmp_path)
+    for day in (1, 16, 28):
+        scenes.add(date(2024, 6, day), filled(CLEAR))
+    world, original, both = scenes.world(), layer.read_window, Barrier(2)
+
+    def gone(asset: Asset, access: Any, item: str, target: Any) -> Any:
+        if asset.key == "red":
+            both.wait(60)
+            raise PermanentAssetError(asset.href, "gone", item=item, asset=asset.key)
+        return original(asset, access, item, target)
+
+    monkeypatch.setattr("pipeline.products._strips.read_window", gone)
+    session, job = planned(world, "composite=latest")
+    job = replace(job, memory=replace(job.memory, strip_rows=-(-TILE_PX // 2)))
+    assignment = session.assignments()[job.product]
+    context = replace(assignment.context, threads=2, max_missing_fraction=0.12)
+    outcome = run_job(job, replace(assignment, context=context), 1)
+    assert outcome.status is Status.DONE, outcome.cause
+    assert len(outcome.losses) == 1
+
+
+@pytest.mark.parametrize("gone", ["scl", "nir"])
+@pytest.mark.parametrize("composite", ["median", "latest", "none"])
+def test_an_asset_that_the_catalogue_lacks_is_lost_lazily_too(tmp_path: Path, composite: str, gone: str) -> None:
+    """Said when it is computed, not before, and never taken for an empty scene."""
+    scenes = Scenes(tmp_path).add_month(3)
+    del scenes.items[1]["assets"][gone]
+    session, job = planned(scenes.world(), f"composite={composite}")
+    cube = session.composite(job)
+    with pytest.raises(PermanentAssetError, match=f"the item has no asset for {gone}"):
+        cube.compute(scheduler="threads")
+
+
 @pytest.mark.parametrize("composite", CHOSEN)
 def test_a_scene_whose_classification_is_lost_is_not_chosen(tmp_path: Path, composite: str) -> None:
     scenes = Scenes(tmp_path)
@@ -262,3 +304,10 @@ def test_a_tile_across_a_zone_edge_is_the_same_lazily(world: SmallWorld, composi
     for key, raster in made.items():
         band, _, day = key.partition("-")
         np.testing.assert_array_equal((lazy[band].sel(time=day) if day else lazy[band]).values, raster, err_msg=key)
+
+
+@pytest.mark.parametrize("shape", [(1, 3000), (5, 2900), (4000, 2), (256, 256), (1000, 300)])
+def test_the_picture_shows_something_of_a_tile_of_any_shape(shape: tuple[int, int]) -> None:
+    """A tile of a user's own may be narrower than the distance between two of the picture's pixels."""
+    seen = _preview(np.ones(shape, np.uint16))
+    assert seen.all() and seen.size and max(seen.shape) < 512

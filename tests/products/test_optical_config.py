@@ -54,6 +54,10 @@ REFUSED = [
         "products.0: allowed: bands that are made in harmonise (red, nir, blue)",
     ),
     ("harmonise={sentinel-2a: {red: [0, 0]}}", "products.0.harmonise.sentinel-2a.red.0: found 0; allowed: a number"),
+    (
+        "harmonise={sentinel-2a: {red: [1, 0]}, Sentinel-2A: {red: [2, 0]}}",
+        "products.0: allowed: every name once in harmonise, in capitals or small letters",
+    ),
     ("harmonise={sentinel-2a: {red: [1]}}", "products.0.harmonise.sentinel-2a.red"),
 ]
 

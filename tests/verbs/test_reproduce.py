@@ -46,6 +46,15 @@ def test_the_item_and_its_files_are_enough(
     assert lines[:-1] == [f"{name}: equal" for name in sorted(assets)]
 
 
+def test_inputs_that_were_changed_are_named(small: tuple[World, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    _, output = small
+    (inputs,) = output.glob("data/*/*/2024-06/inputs_*.json")
+    inputs.write_bytes(inputs.read_bytes()[:-20])
+    assert groundswell("reproduce", output, JUNE) == 3
+    told = capsys.readouterr().err
+    assert inputs.name in told and "found checksum 1220" in told and "put it back" in told
+
+
 def test_the_files_can_be_kept(small: tuple[World, Path], tmp_path: Path) -> None:
     """In an empty folder: the same pixels as the output's."""
     _, output = small

@@ -149,6 +149,19 @@ def test_superseded_items_go_with_their_files_when_asked(tmp_path: Path) -> None
     assert groundswell("verify", output, "--all") == 0
 
 
+def test_pages_that_a_killed_run_left_behind_are_renewed_before_what_they_name_goes(tmp_path: Path) -> None:
+    """Killed between its end and its pages: readers of the old ones would find nothing behind their links."""
+    _, config = make_world(tmp_path / "world")
+    output = tmp_path / "world" / "output"
+    make_output(config)
+    pages = {key: data for key, data in files(output).items() if key.startswith(("catalog", "collections", "items.p"))}
+    make_output(config, "products.0.composite=mean")
+    for key, data in pages.items():
+        (output / key).write_bytes(data)
+    assert groundswell("vacuum", output, "--older-than", "0", "--superseded") == 0
+    assert groundswell("verify", output, "--all") == 0
+
+
 def test_an_item_that_a_live_run_counts_on_is_not_superseded(tmp_path: Path) -> None:
     """A run that found the old parameters' items done makes them current at its end."""
     _, output = superseded_world(tmp_path)

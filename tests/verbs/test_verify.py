@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.verbs import verify as module
 from pipeline.verbs.verify import Scope, verify
+from pipeline.write.sound import Listing
 from pipeline.write.store import FolderStore
 from tests.verbs.making import files, groundswell, make_output, make_world, put
 
@@ -88,6 +91,22 @@ def test_a_plain_mosaic_is_what_its_manifest_lists(output: Path) -> None:
     assert len(faults(output, Scope(product="sentinel2"))) == 1
 
 
+def test_a_lost_object_of_an_icechunk_mosaic_is_a_fault(tmp_path: Path) -> None:
+    """The repository opens all the same: only reading its numbers shows it. Made anew, it is sound."""
+    pytest.importorskip("icechunk", reason="mosaics in Icechunk are an extra")
+    _, config = make_world(tmp_path / "world", write={"cog": {}, "mosaic": {}})
+    make_output(config)
+    output = tmp_path / "world" / "output"
+    assert faults(output) == []
+    max(output.glob("mosaics/*/*/chunks/*"), key=lambda path: path.stat().st_size).unlink()
+    found = faults(output)
+    assert found and all(".icechunk: asset " in fault and "run the config again" in fault for fault in found)
+    assert faults(output, Scope(quick=True)) == []
+    shutil.rmtree(output / "mosaics")
+    make_output(config)
+    assert list(output.glob("mosaics/*/*/chunks/*")) and faults(output) == []
+
+
 def test_a_fault_names_item_asset_key_found_and_expected(output: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (red,) = output.glob("data/*/*/2024-07/red_*.tif")
     (item,) = output.glob("items/*/*_2024-07_*.json")
@@ -108,6 +127,25 @@ def test_what_is_derived_is_made_again_by_the_verb_that_is_named(output: Path, p
     assert all(f"groundswell {verb}" in fault for fault in faults(output))
     assert groundswell(verb, output) == 0
     assert faults(output) == []
+
+
+def test_a_run_that_ends_meanwhile_is_no_fault(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first look lists the output before the run's last object is there, the second one sees all of it."""
+    (late,) = output.glob("data/*/*/2024-06/red_*.tif")
+    away = late.with_name(".tmp-" + "0" * 32)
+    late.rename(away)
+    looks = []
+
+    def listing(objects: Iterable[tuple[str, int]]) -> Listing:
+        found = Listing(objects)
+        looks.append(found)
+        if away.exists():
+            away.rename(late)
+        return found
+
+    monkeypatch.setattr(module, "Listing", listing)
+    assert faults(output) == []
+    assert len(looks) == 2
 
 
 def test_items_that_are_not_current_are_looked_at_when_asked(tmp_path: Path) -> None:
