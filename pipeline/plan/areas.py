@@ -65,9 +65,10 @@ def polygons(geometry: BaseGeometry) -> BaseGeometry:
 
 def cut_at_antimeridian(geometry: BaseGeometry) -> BaseGeometry:
     """A polygon of any longitudes, such as 170..190, within -180..180: in parts where it crosses 180."""
+    geometry = polygons(geometry)
     west, _, east, _ = geometry.bounds
-    if west >= -180 and east <= 180:
-        return polygons(geometry)
+    if not west < -180 and not east > 180:  # nor of nothing at all, whose bounds are no numbers
+        return geometry
     pieces = []
     for turn in range(math.floor((west + 180) / 360), math.ceil((east - 180) / 360) + 1):
         window = shapely.box(360 * turn - 180, -90, 360 * turn + 180, 90)
