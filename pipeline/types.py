@@ -125,6 +125,8 @@ class MemoryPlan:
 
     strip_rows: int
     peak_bytes: int
+    reads: int = 16
+    """Windows on their way at once, at most."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ _BLOCK_PX = 2**18
 """Pixels computed at once in floating point."""
 _SYNONYMS = {"bsi": "BI", "ndre": "NDREI"}
 """Usual names that the library does not list, for the same formula."""
+_CONSTANTS: Mapping[str, Mapping[str, float]] = {"SAVI": {"L": 0.5}}
+"""Where the library's default is not the author's: Huete 1988 gives 0.5 for intermediate vegetation, the library 1."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ def find_index(name: str, bands: Collection[str]) -> Index:
         listed, defaults = spyndex.indices[entry], spyndex.constants
         needs = tuple(band for band in listed.bands if band not in defaults)
         constants = {band: defaults[band].default for band in listed.bands if band not in needs}
+        constants |= _CONSTANTS.get(entry, {})
         missing = {*needs} - {*bands} | {each for each, value in constants.items() if value is None}
         values = tuple(sorted((each, float(value)) for each, value in constants.items() if value is not None))
         index = Index(name, entry, listed.long_name, listed.formula.replace(" ", ""), needs, values)

@@ -13,11 +13,11 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from pipeline.plan.areas import possible_footprint
-from pipeline.plan.curves import transformer
+from pipeline.plan.curves import metres_a_unit, transformer
 from pipeline.plan.fingerprint import fingerprint, fingerprint_document, input_identity
-from pipeline.plan.memory import Holding, project_memory
+from pipeline.plan.memory import Finest, Holding, project_memory
 from pipeline.plan.outlines import lonlat_outline, outline_in
-from pipeline.types import Item, Job, Json, Period, Plan, Skip, Tile
+from pipeline.types import Grid, Item, Job, Json, Period, Plan, Skip, Tile
 
 _MARGIN_M, _MARGIN_DEG = 1000.0, 0.01
 """Catalogue footprints are simplified; a scene that misses a tile by less than about a kilometre is still asked."""
@@ -117,7 +117,9 @@ def _job(product: ProductPlan, tile: Tile, period: Period, items: tuple[Item, ..
         region=product.region,
         items=ordered,
         fingerprint=fingerprint(job_document(product, tile, period, ordered)),
-        memory=project_memory(tile.geobox.shape.yx, len(ordered), days, product.holding, budget_bytes),
+        memory=project_memory(
+            tile.geobox.shape.yx, len(ordered), days, product.holding, budget_bytes, _finest(ordered, tile)
+        ),
         read_bytes=sum(_read_bytes(item, tile) for item in ordered),
     )
 
@@ -128,17 +130,31 @@ def _with_bands(item: Item, bands: tuple[str, ...]) -> Item:
 
 def _read_bytes(item: Item, tile: Tile) -> int:
     """Stored bytes of the part of an item's bands that lies on the tile, from the declared grids."""
-    total = 0.0
-    for asset in item.assets.values():
-        if asset.grid is None:
-            total += tile.geobox.shape[0] * tile.geobox.shape[1]
-            continue
-        left, bottom, right, top = _overlap(
-            asset.grid.transform, asset.grid.shape, outline_in(tile.geobox, asset.grid.crs)
-        )
-        a, b, _, d, e, _ = asset.grid.transform
-        total += max(0.0, right - left) * max(0.0, top - bottom) / abs(a * e - b * d)
-    return int(total * 2 * _COMPRESSION)
+    return int(sum(_window_px(asset.grid, tile) for asset in item.assets.values()) * 2 * _COMPRESSION)
+
+
+def _window_px(grid: Grid | None, tile: Tile) -> float:
+    """Pixels of a raster that lie on the tile; as many as the tile's own where its grid is not declared."""
+    if grid is None:
+        return float(tile.geobox.shape[0] * tile.geobox.shape[1])
+    left, bottom, right, top = _overlap(grid.transform, grid.shape, outline_in(tile.geobox, grid.crs))
+    a, b, _, d, e, _ = grid.transform
+    return max(0.0, right - left) * max(0.0, top - bottom) / abs(a * e - b * d)
+
+
+def _finest(items: Sequence[Item], tile: Tile) -> Finest:
+    """What the declared grids of all bands mean for the tile; one that is finer than all of them counts as 1:1."""
+    grids = {asset.grid for item in items for asset in item.assets.values() if asset.grid is not None}
+    smallest = min((_pixel_m2(grid.crs, grid.transform) for grid in grids), default=math.inf)
+    density = _pixel_m2(str(tile.geobox.crs), tile.geobox.transform[:6]) / smallest
+    whole = tile.geobox.shape[0] * tile.geobox.shape[1]
+    return Finest(max(1.0, density), int(max([whole, *(_window_px(grid, tile) for grid in grids)])))
+
+
+def _pixel_m2(crs: str, transform: Sequence[float]) -> float:
+    """About the area of a pixel, in its own projection; in degrees that of one at the equator."""
+    a, b, _, d, e, _ = transform
+    return abs(a * e - b * d) * metres_a_unit(crs) ** 2
 
 
 def _overlap(

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from threading import Lock
 from typing import TypeVar
@@ -60,6 +60,7 @@ def days_of(items: Sequence[Item]) -> list[list[int]]:
 @contextmanager
 def start_work(job: Job, context: Context, assets: int, accept: Callable[[str, Asset], None]) -> Iterator[Work]:
     """Everything one job holds while it runs; `assets` counts what is read per scene."""
+    context = replace(context, threads=min(context.threads, job.memory.reads))
     with ThreadPoolExecutor(context.threads) as pool:
         ledger = Ledger(job, context, len(job.items) * assets)
         yield Work(job, context, pool, ledger, accept, np.zeros(job.tile.geobox.shape, np.bool_), Lock())

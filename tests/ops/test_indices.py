@@ -69,7 +69,7 @@ DIFFERENCES = {
 FORMULAS: dict[str, Callable[[Reflectance], NDArray[Any]]] = {
     "evi": lambda r: 2.5 * (r["N"] - r["R"]) / (r["N"] + 6 * r["R"] - 7.5 * r["B"] + 1),
     "evi2": lambda r: 2.5 * (r["N"] - r["R"]) / (r["N"] + 2.4 * r["R"] + 1),
-    "savi": lambda r: 2 * (r["N"] - r["R"]) / (r["N"] + r["R"] + 1),
+    "savi": lambda r: 1.5 * (r["N"] - r["R"]) / (r["N"] + r["R"] + 0.5),
     "bsi": lambda r: ((r["S1"] + r["R"]) - (r["N"] + r["B"])) / ((r["S1"] + r["R"]) + (r["N"] + r["B"])),
     "msavi": lambda r: (2 * r["N"] + 1 - np.sqrt((2 * r["N"] + 1) ** 2 - 8 * (r["N"] - r["R"]))) / 2,
     "arvi": lambda r: (r["N"] - (r["R"] - (r["R"] - r["B"]))) / (r["N"] + (r["R"] - (r["R"] - r["B"]))),

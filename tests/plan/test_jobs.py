@@ -19,6 +19,7 @@ from pyproj import Transformer
 from pipeline.errors import PlanRefusedError
 from pipeline.plan.fingerprint import fingerprint
 from pipeline.plan.jobs import Targets, by_region, job_document, plan_jobs
+from pipeline.plan.memory import BASE_BYTES
 from pipeline.types import Asset, Grid, Item, Plan
 from tests.plan.makers import EPSG, JULY, JUNE, NORTH, make_item, make_product, make_tile
 
@@ -134,6 +135,16 @@ def test_a_job_says_all_that_a_worker_needs() -> None:
 def test_read_bytes_count_only_the_part_on_the_tile() -> None:
     whole, half = (plan([make_item(1, ends)]).jobs[0].read_bytes for ends in ((0, 1), (-5, 0.5)))
     assert half == pytest.approx(whole / 2, rel=0.02)
+
+
+def test_a_tile_coarser_than_its_sources_is_planned_with_windows_in_their_pixels() -> None:
+    """A quarter of the pixels a side, and sixteen whole windows of uint16 on their way as before."""
+    fine = TILES[0].geobox
+    coarse = replace(TILES[0], geobox=GeoBox((64, 64), fine.transform @ Affine.scale(4), fine.crs))
+    items = [make_item(number) for number in range(20)]
+    (job,) = plan(items, targets=Targets((coarse,), (JUNE,))).jobs
+    assert job.tile.geobox.shape == (64, 64)
+    assert job.memory.peak_bytes >= BASE_BYTES + 16 * 2 * 256 * 256
 
 
 def test_what_is_committed_is_skipped_and_the_rest_is_not() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import PlanRefusedError
-from pipeline.plan.memory import BASE_BYTES, BLOCK_ROWS, MIN_ROWS, Holding, project_memory
+from pipeline.plan.memory import BASE_BYTES, BLOCK_ROWS, MIN_ROWS, READS_IN_FLIGHT, Finest, Holding, project_memory
 from pipeline.products.sentinel2 import PRODUCT, Sentinel2Config
 from pipeline.types import MemoryPlan
 from pipeline.write.tile import WriteOptions
@@ -92,3 +92,25 @@ def test_a_long_series_fits_two_tasks_on_four_gibibytes(composite: str) -> None:
     found = project_memory((2048, 2048), 146, 146, holding, 4 * GIB // 2)
     assert found.peak_bytes <= 2 * GIB
     assert found.strip_rows >= (BLOCK_ROWS if composite != "geomedian" else 128)
+
+
+@given(tiles, scenes, kept, st.floats(1, 400))
+def test_windows_of_sources_finer_than_the_tile_are_counted_in_their_own_pixels(
+    shape: tuple[int, int], count: int, holding: Holding, density: float
+) -> None:
+    """Sixteen windows of uint16 on their way, of a whole tile where it is one strip."""
+    finest = Finest(density, int(density * shape[0] * shape[1]))
+    found = project_memory(shape, count, 1, holding, 2**60, finest)
+    assert found.strip_rows == shape[0]
+    assert found.peak_bytes >= BASE_BYTES + 16 * 2 * finest.window_px
+
+
+def test_where_memory_is_short_fewer_windows_are_on_their_way() -> None:
+    """A coarse tile of fine sources is made all the same, later; only what no single read fits is refused."""
+    shape, finest = (1024, 1024), Finest(64.0, 64 * 1024 * 1024)
+    ample = project_memory(shape, 20, 10, Holding(16), 64 * 2**30, finest)
+    short = project_memory(shape, 20, 10, Holding(16), ample.peak_bytes // 3, finest)
+    assert ample.reads == READS_IN_FLIGHT > short.reads >= 1
+    assert short.peak_bytes <= ample.peak_bytes // 3
+    with pytest.raises(PlanRefusedError, match="needs"):
+        project_memory(shape, 20, 10, Holding(16), 512 * 2**20, finest)

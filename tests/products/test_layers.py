@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from pipeline.errors import PermanentAssetError
 from pipeline.execute.task import run_job
-from pipeline.products._optical import _preview
 from pipeline.products.sentinel2 import QA_EMPTY, QA_LOST
 from pipeline.read import layer
 from pipeline.session import Session
@@ -197,18 +196,6 @@ def test_a_band_that_two_strips_lose_at_the_same_time_is_lost_once(
     assert len(outcome.losses) == 1
 
 
-@pytest.mark.parametrize("gone", ["scl", "nir"])
-@pytest.mark.parametrize("composite", ["median", "latest", "none"])
-def test_an_asset_that_the_catalogue_lacks_is_lost_lazily_too(tmp_path: Path, composite: str, gone: str) -> None:
-    """Said when it is computed, not before, and never taken for an empty scene."""
-    scenes = Scenes(tmp_path).add_month(3)
-    del scenes.items[1]["assets"][gone]
-    session, job = planned(scenes.world(), f"composite={composite}")
-    cube = session.composite(job)
-    with pytest.raises(PermanentAssetError, match=f"the item has no asset for {gone}"):
-        cube.compute(scheduler="threads")
-
-
 @pytest.mark.parametrize("composite", CHOSEN)
 def test_a_scene_whose_classification_is_lost_is_not_chosen(tmp_path: Path, composite: str) -> None:
     scenes = Scenes(tmp_path)
@@ -304,10 +291,3 @@ def test_a_tile_across_a_zone_edge_is_the_same_lazily(world: SmallWorld, composi
     for key, raster in made.items():
         band, _, day = key.partition("-")
         np.testing.assert_array_equal((lazy[band].sel(time=day) if day else lazy[band]).values, raster, err_msg=key)
-
-
-@pytest.mark.parametrize("shape", [(1, 3000), (5, 2900), (4000, 2), (256, 256), (1000, 300)])
-def test_the_picture_shows_something_of_a_tile_of_any_shape(shape: tuple[int, int]) -> None:
-    """A tile of a user's own may be narrower than the distance between two of the picture's pixels."""
-    seen = _preview(np.ones(shape, np.uint16))
-    assert seen.all() and seen.size and max(seen.shape) < 512
