@@ -1,7 +1,7 @@
 """What a committed item is made from, as the document that lies beside it: enough to make the same files again.
 
-Whatever could be a secret stands as the config wrote it (`${VAR}`). Nothing here depends on the machine: two runs of
-one config write equal documents.
+Whatever could be a secret stands as the config wrote it (`${VAR}`). Nothing here depends on the machine, or on how much
+may be lost: two runs of one config write equal documents.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from pipeline.products._base import Context
 from pipeline.types import Item, Job, Json, Period, Tile
 
 FORMAT = 1
-_OF_THE_MACHINE = {"threads"}
-"""Fields of a Context that no pixel depends on."""
+_OF_THE_RUN = {"threads", "skip_missing", "max_missing_fraction"}
+"""Fields of a Context that no pixel depends on: the machine's, and when a job counts as failed. An item was made."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,13 @@ def write_recipe(entry: Json, source: Json, context: Context) -> Json:
         name: texts.get(name, value) if isinstance(value, str) else value
         for name, value in encode(context.access).items()
     }
-    kept = {name: value for name, value in encode(context).items() if name not in _OF_THE_MACHINE}
+    kept = {name: value for name, value in encode(context).items() if name not in _OF_THE_RUN}
+    entry = {name: value for name, value in entry.items() if name != "missing_assets"}
     return {"entry": entry, "context": {**kept, "access": access}}
 
 
 def read_recipe(recipe: Json, threads: int) -> tuple[ProductConfig, Context]:
-    """The way back: variables are those of this process's environment.
+    """The way back: variables are those of this process's environment, and losses are told, not refused.
 
     Raises ConfigError naming one that is not set, and StoreError where a value does not fit this version.
     """
@@ -73,7 +74,8 @@ def read_recipe(recipe: Json, threads: int) -> tuple[ProductConfig, Context]:
     data = document.data
     try:
         entry = load_product(data["entry"]["product"]).model.model_validate_json(json.dumps(data["entry"]), strict=True)
-        context = decode(Context, {**data["context"], "threads": threads})
+        of_the_run = {"threads": threads, "skip_missing": True, "max_missing_fraction": 1.0}
+        context = decode(Context, {**data["context"], **of_the_run})
     except (ImportError, LookupError, TypeError, ValidationError) as error:
         raise StoreError(f"the recipe in `inputs` does not fit this version: {error}") from error
     return entry, context

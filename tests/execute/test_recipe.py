@@ -42,15 +42,17 @@ def test_it_holds_no_secret_and_gives_the_same_back(tmp_path: Path, monkeypatch:
     assert recipe["entry"]["composite"] == "${COMPOSITE}"
     assignment = made.assignments()["sentinel2"]
     entry, context = read_recipe(recipe, assignment.context.threads)
-    assert (entry, context) == (assignment.entry, assignment.context)
+    assert entry == assignment.entry
+    assert context == replace(assignment.context, skip_missing=True, max_missing_fraction=1.0)
 
 
-def test_it_does_not_depend_on_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two runs of one config write equal documents, whatever cores and memory they have."""
+def test_it_depends_on_neither_machine_nor_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two runs write equal documents, whatever cores and memory they have, and however much they may lose."""
     made = session(tmp_path, monkeypatch)
     assignment, (job,) = made.assignments()["sentinel2"], made.plan.jobs
     entry, source = (redacted(made.config)[key] for key in ("products", "sources"))
-    other = write_recipe(entry[0], source["s2"], replace(assignment.context, threads=99))
+    elsewhere = replace(assignment.context, threads=99, skip_missing=False, max_missing_fraction=0.1)
+    other = write_recipe({**entry[0], "missing_assets": {"policy": "fail"}}, source["s2"], elsewhere)
     assert other == assignment.recipe
     bigger = replace(job, memory=replace(job.memory, strip_rows=1, peak_bytes=1))
     assert write_inputs(bigger, assignment.plan, other) == write_inputs(job, assignment.plan, assignment.recipe)
