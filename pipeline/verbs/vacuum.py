@@ -54,8 +54,10 @@ def vacuum(store: Store, rules: Rules, *, dry_run: bool = False) -> Leftovers:
 
 def _renew_pages(store: Store) -> None:
     """A run killed after it had finished left pages and a table of the items before it: nothing goes that they name."""
+    if not store.exists(ROOT_KEY):
+        return
     current = current_by_product(store)
-    if current and store.exists(ROOT_KEY) and not catalog_is_current(store, current):
+    if current and not catalog_is_current(store, current):
         write_catalog(store, name_of(store), current)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.errors import EXIT_DONE, TransientAssetError
+from pipeline.errors import EXIT_DONE, AssetError, PermanentAssetError, TransientAssetError
 from pipeline.execute.task import run_job
 from pipeline.read.access import Access, redact, sign
 from pipeline.types import Status
@@ -91,12 +91,21 @@ def test_what_is_sent_to_workers_holds_no_token_also_after_reading(server: Token
     assert b"scene-0-2024-06-01" in sent
 
 
-def test_without_a_token_the_loss_is_passing_and_says_that_none_could_be_had(
-    server: TokenServer, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("service", "loss", "words"),
+    [
+        ("http://127.0.0.1:9/", TransientAssetError, "no token from the signing service: "),
+        ("{address}elsewhere", PermanentAssetError, "no token from the signing service: HTTP 403; .*PC_SDK_SUBS"),
+    ],
+    ids=["nobody answers", "refused"],
+)
+def test_without_a_token_the_loss_says_that_none_could_be_had(
+    server: TokenServer, monkeypatch: pytest.MonkeyPatch, service: str, loss: type[AssetError], words: str
 ) -> None:
-    monkeypatch.setenv("PC_SDK_SAS_URL", f"{server.address}elsewhere")
-    with pytest.raises(TransientAssetError, match="no token from the signing service: HTTPError"):
-        sign(f"{server.address}x.tif", Access(sign="planetary-computer", collection="tests"))
+    """An outage may pass; a refusal does not, and names what opens the door."""
+    monkeypatch.setenv("PC_SDK_SAS_URL", service.format(address=server.address))
+    with pytest.raises(loss, match=words):
+        sign("https://account.blob.core.windows.net/x/y.tif", Access(sign="planetary-computer", collection="tests"))
 
 
 def test_a_token_goes_to_no_foreign_host(server: TokenServer) -> None:
