@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from pipeline.config import GridConfig, ProductConfig, RunConfig, SourceConfig
@@ -63,8 +64,13 @@ def prepare(
     if not overwrite:
         committed = {product.name: list_committed(store, product.name) for product in products}
     plan = plan_jobs(products, targets, items, committed, task_bytes)
-    plan = replace(plan, notes=(*found.notes, *plan.notes))
+    told = (load_product(entry.product).notes(entry, _of_source(items, entry.source)) for entry in config.products)
+    plan = replace(plan, notes=(*found.notes, *chain.from_iterable(told), *plan.notes))
     return Prepared(store, found, products, targets, items, plan)
+
+
+def _of_source(items: Sequence[Item], source: str) -> list[Item]:
+    return [item for item in items if item.source == source]
 
 
 def plan_targets(config: RunConfig) -> dict[str, Targets]:

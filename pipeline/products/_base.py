@@ -46,6 +46,9 @@ class Product(Protocol):
     def aliases(self, entry: ProductConfig) -> Mapping[str, Sequence[str]]:
         """Logical bands a job reads → asset keys or band names that mean them, best first."""
 
+    def notes(self, entry: ProductConfig, items: Sequence[Item]) -> Sequence[str]:
+        """What a reader of the plan should know of an entry and the items of its source; pure."""
+
     def make(self, job: Job, entry: ProductConfig, context: Context, workdir: Path) -> Made:
         """One tile, from reading to validated files in `workdir`; publishes nothing. Raises JobError."""
 

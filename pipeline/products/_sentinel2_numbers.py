@@ -62,15 +62,26 @@ def scene_linears(config: Sentinel2Config, shift: int, item: Item) -> dict[str, 
 
     Coefficients are those of the scene's platform, else of its constellation, else of its source.
     """
-    names = (*(item.properties.get(name) for name in HARMONISED_BY), item.source)
     asked = {name.lower(): bands for name, bands in config.harmonise.items()}
-    found = next((asked[str(name).lower()] for name in names if str(name).lower() in asked), {})
+    found = next((asked[name] for name in _names(item) if name in asked), {})
     linears: dict[str, Linear] = {}
     for band in config.bands:
         gain, offset = found.get(band, (1.0, 0.0))
         # In stored units, without the noise of a division: an offset of 0.0021 is 21.
         linears[band] = Linear(shift, gain, round(offset / SCALE, 6))
     return linears
+
+
+def unused_coefficients(config: Sentinel2Config, items: Sequence[Item]) -> tuple[str, ...]:
+    """Names under `harmonise` that mean none of the items: mistyped, or of a platform that is not among them."""
+    known = {name for item in items for name in _names(item)}
+    return tuple(sorted(name for name in config.harmonise if name.lower() not in known))
+
+
+def _names(item: Item) -> tuple[str, ...]:
+    """What coefficients of a scene may stand under, in small letters, the narrowest first."""
+    names = (*map(item.properties.get, HARMONISED_BY), item.source)
+    return tuple(str(name).lower() for name in names if name is not None)
 
 
 def lazy_linears(config: Sentinel2Config, access: Access, item: Item) -> dict[str, Linear]:

@@ -40,11 +40,12 @@ from pipeline.products._sentinel2_numbers import (
     read_numbers,
     scene_linears,
     scene_offset,
+    unused_coefficients,
 )
 from pipeline.products._sources import Masking, Sources, number_masking
 from pipeline.products._work import Work, days_of, start_work
 from pipeline.read.access import Access
-from pipeline.types import Job, Made, Rights
+from pipeline.types import Item, Job, Made, Rights
 from pipeline.write.cog import rights_tags
 from pipeline.write.thumbnail import write_thumbnail
 from pipeline.write.tile import TileWriter, WriteOptions
@@ -78,6 +79,13 @@ class Sentinel2:
         config = _own(entry)
         named: dict[str, Sequence[str]] = {band: BANDS[band].keys for band in config.bands}
         return named if config.mask is None else {**named, MASK: MASK_KEYS}
+
+    def notes(self, entry: ProductConfig, items: Sequence[Item]) -> Sequence[str]:
+        config = _own(entry)
+        unused = unused_coefficients(config, items)
+        if not unused:
+            return ()
+        return (f"{config.name}: harmonise names {', '.join(unused)}, which no scene of {config.source} is from",)
 
     def make(self, job: Job, entry: ProductConfig, context: Context, workdir: Path) -> Made:
         config = _own(entry)
@@ -129,7 +137,9 @@ def _parameters(config: Sentinel2Config) -> dict[str, object]:
     said = config.model_dump(mode="json", include={"bands", "mask", "composite", "indices", "best_pixel", "harmonise"})
     if config.composite != "best_pixel":
         del said["best_pixel"]
-    if not config.harmonise:
+    if config.harmonise:
+        said["source"] = config.source  # coefficients may be found by it
+    else:
         del said["harmonise"]
     if config.extra_layers:
         said["layers"] = sorted(config.extra_layers)
