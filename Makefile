@@ -24,6 +24,12 @@ check: $(READY)  ## format, lint, types, imports and structure
 test-long: $(READY)  ## the tests that take minutes: kills, faults, servers, notebooks
 	$(RUN)/python -m pytest -m long
 
+bench: $(READY)  ## the product beside its peers and beside the floor: 25 minutes on a quiet machine (REPEAT=5 BENCH_DATA=folder)
+	@$(RUN)/python -m tests.benchmarks
+
+bench-quick: $(READY)  ## whether `make bench` works, on small scenes: a minute; its figures mean nothing
+	@REPEAT=1 $(RUN)/python -m tests.benchmarks --quick
+
 pins: $(READY)  ## write constraints.txt anew, with the newest versions that fit pyproject.toml
 	$(RUN)/uv pip compile pyproject.toml --upgrade --universal --python-version 3.11 --all-extras \
 	  --fork-strategy fewest --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make pins" --quiet \
@@ -57,6 +63,7 @@ $(READY): constraints.txt pyproject.toml
 	fi
 	@$(RUN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
 	@$(RUN)/python -m pip install -qq --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@$(RUN)/python -m pipeline.compiled
 	@touch $@
 
-.PHONY: help demo test check test-long pins clean
+.PHONY: help demo test check test-long bench bench-quick pins clean

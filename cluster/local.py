@@ -10,16 +10,30 @@ from multiprocessing import resource_tracker
 from typing import Any
 
 import dask
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, Scheduler
 
 from cluster.backend import ClusterError
 from cluster.spec import ClusterSpec
 
 _CONFIG = {
-    # Work is committed inside the tasks: a result is a small record, and a lost worker's task just runs again.
+    # Work is committed inside the tasks: a result is a small record, and a lost worker's task just runs again. Once:
+    # after that the client finds out which of the tasks ends its workers, so that only that one is lost.
+    "distributed.scheduler.allowed-failures": 1,
     "distributed.scheduler.worker-saturation": 1.1,
     "distributed.comm.timeouts.connect": "30s",
     "distributed.worker.profile.enabled": False,
+    # Idle processes that look at themselves ten times a second cost as much as a kernel.
+    "distributed.admin.system-monitor.interval": "2s",
+    "distributed.worker.memory.monitor-interval": "500ms",
+    "distributed.nanny.pre-spawn-environ": {
+        # Dask has workers give back every 64 KiB, so every window of pixels would come as fresh, zeroed pages: a third
+        # of a tile's time. Windows and blocks are below the second number, so their memory is used again.
+        "MALLOC_TRIM_THRESHOLD_": 256 * 2**20,
+        "MALLOC_MMAP_THRESHOLD_": 32 * 2**20,
+        "OMP_NUM_THREADS": 1,
+        "MKL_NUM_THREADS": 1,
+        "OPENBLAS_NUM_THREADS": 1,
+    },
 }
 
 
@@ -35,6 +49,7 @@ class LocalBackend:
             "processes": True,
             "host": "127.0.0.1",
             "dashboard_address": "127.0.0.1:0",
+            "scheduler_kwargs": {"dashboard": False},  # see _LaterDashboard
             # A worker that beats its heart while it is being closed logs an ERROR. What a user must know of a worker
             # comes as the outcome of a job.
             "silence_logs": logging.CRITICAL,
@@ -50,8 +65,26 @@ class LocalBackend:
                 raise ClusterError(
                     f"region {spec.region}: no local cluster: {type(error).__name__}: {error}"
                 ) from error
+            scheduler: Any = cluster.scheduler
+            scheduler.http_application.add_application(_LaterDashboard(scheduler))
             with cluster, Client(cluster, set_as_default=False) as client:
                 yield client
+
+
+class _LaterDashboard:
+    """Dask's pages, brought up when somebody first asks for one: they import Bokeh, a third of what a start costs."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+
+    def find_handler(self, request: Any, **kwargs: Any) -> Any:
+        """As of a tornado application; called in the scheduler's own thread."""
+        application = self._scheduler.http_application
+        application.applications.remove(self)
+        from distributed.dashboard import scheduler as dashboard  # noqa: PLC0415 (the reason for this class)
+
+        dashboard.connect(application, self._scheduler.http_server, self._scheduler)
+        return application.find_handler(request, **kwargs)
 
 
 @contextmanager

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
-import xarray as xr
 from rich.console import Console
 
 from cluster.sizing import local_cores
 from cluster.spec import ClusterSpec
 from pipeline.config import ProductConfig, RunConfig, load_config, redacted
-from pipeline.derive import refresh_catalog, refresh_mosaics
 from pipeline.errors import EXIT_DONE, EXIT_JOBS_FAILED, NothingToDoError, PreflightError
 from pipeline.execute.drive import drive
 from pipeline.execute.interrupt import Interrupt, interruptible
@@ -30,6 +30,7 @@ from pipeline.execute.recipe import write_recipe
 from pipeline.execute.records import begin_run, finish_run, new_run_id, settle_run
 from pipeline.execute.task import Assignment
 from pipeline.placement import cluster_specs, open_clusters, task_budgets
+from pipeline.plan.groups import Group, group_jobs
 from pipeline.plan.memory import READS_IN_FLIGHT
 from pipeline.prepare import Prepared, access_of, prepare, write_options
 from pipeline.products import load_product, product_models
@@ -39,6 +40,9 @@ from pipeline.report.text import render_plan, render_summary
 from pipeline.search.snapshot import write_snapshot
 from pipeline.types import Job, Outcome, Plan, Status
 from pipeline.write.catalog import outdate_catalog
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 @dataclass(frozen=True)
@@ -110,10 +114,7 @@ class Session:
                         outdate_catalog(store)
                     self._drive(chosen, record, interrupt)
             if not interrupt.code:
-                counts = {status.value: sum(outcome.status is status for outcome in outcomes) for status in Status}
-                finish_run(store, run_id, {"run": run_id, "outcomes": counts, "skipped": len(self.plan.skipped)})
-                refresh_catalog(store, self.config.name, self.say, made_any=counts[Status.DONE] > 0)
-                refresh_mosaics(store, self.config, self.say)
+                self._finish(run_id, outcomes)
         return Result(run_id, tuple(outcomes), interrupt.code)
 
     def _parameters(self, job: Job) -> tuple[ProductConfig, Access]:
@@ -130,6 +131,15 @@ class Session:
             write_snapshot(self.prepared.snapshot, snapshot)
             begin_run(self.prepared.store, run_id, redacted(self.config), plan, snapshot)
         settle_run(self.prepared.store, plan, self.say)
+
+    def _finish(self, run_id: str, outcomes: Sequence[Outcome]) -> None:
+        from pipeline.derive import refresh_catalog, refresh_mosaics  # noqa: PLC0415 (heavy, and only when all is done)
+
+        store = self.prepared.store
+        counts = {status.value: sum(outcome.status is status for outcome in outcomes) for status in Status}
+        finish_run(store, run_id, {"run": run_id, "outcomes": counts, "skipped": len(self.plan.skipped)})
+        refresh_catalog(store, self.config.name, self.say, made_any=counts[Status.DONE] > 0)
+        refresh_mosaics(store, self.config, self.say)
 
     def _drive(self, jobs: Sequence[Job], record: Callable[[Outcome], None], interrupt: Interrupt) -> None:
         """Clusters up, jobs through, clusters down."""
@@ -148,23 +158,34 @@ class Session:
                         job.id, job.region, job.fingerprint, Status.FAILED, error="ClusterError", cause=cause
                     )
                     report(lost)
-            reachable = [job for job in jobs if job.region in clusters]
-            drive(reachable, self.assignments(), clusters, report, interrupt.stop)
+            groups = self.groups([job for job in jobs if job.region in clusters])
+            if len(groups) < len(jobs):
+                self.say(f"{len(jobs)} jobs in {len(groups)} tasks: neighbouring tiles are made together")
+            drive(groups, self.assignments(groups), clusters, report, interrupt.stop)
 
-    def assignments(self) -> dict[str, Assignment]:
-        """What workers must know besides a job, by product name."""
+    def groups(self, jobs: Sequence[Job]) -> list[Group]:
+        """Jobs as the tasks they are run in: neighbours together, where there are enough of them for every core."""
+        holdings = {product.name: product.holding for product in self.prepared.products}
+        slots = {region: spec.slots for region, spec in self.specs.items()}
+        return group_jobs(jobs, holdings, slots, task_budgets(self.specs), self.config.run.super_tile)
+
+    def assignments(self, groups: Sequence[Group] = ()) -> dict[str, Assignment]:
+        """What workers must know besides a job, by product name. groups: what they will do, where that is known."""
         assignments = {}
-        written = redacted(self.config)
+        tasks = Counter(group.jobs[0].region for group in groups)
+        written, remote = redacted(self.config), _remote(self.plan.jobs)
         for entry, plan, text in zip(self.config.products, self.prepared.products, written["products"], strict=True):
             missing = self.config.missing_assets_of(entry)
             access = access_of(self.config.sources[entry.source])
+            slots = self.specs[plan.region].slots
+            at_once = min(slots, tasks.get(plan.region, slots))
             context = Context(
                 access=access,
                 write=write_options(self.config, entry),
                 skip_missing=missing.policy == "skip",
                 max_missing_fraction=missing.max_fraction,
                 # Reads from disk are decoding, so one thread a core; reads over the network are waiting.
-                threads=max(1, local_cores() // self.specs[plan.region].slots) if access.local else READS_IN_FLIGHT,
+                threads=READS_IN_FLIGHT if plan.name in remote else max(1, local_cores() // at_once),
             )
             recipe = write_recipe(text, written["sources"][entry.source], context)
             retries = self.config.run.retries
@@ -172,6 +193,12 @@ class Session:
                 entry, context, self.prepared.store, plan, self.options.overwrite, retries, recipe
             )
         return assignments
+
+
+def _remote(jobs: Sequence[Job]) -> set[str]:
+    """Products whose files come over the network; the files of one scene lie in one place."""
+    first = ((job.product, next(iter(job.items[0].assets.values()), None)) for job in jobs)
+    return {product for product, asset in first if asset is not None and "://" in asset.href}
 
 
 def open_session(options: Options) -> Session:

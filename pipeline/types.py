@@ -127,6 +127,8 @@ class MemoryPlan:
     peak_bytes: int
     reads: int = 16
     """Windows on their way at once, at most."""
+    carry_bytes: int = 0
+    """Of decoded blocks that may be kept from one strip to the next."""
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 import pytest
 
 from pipeline import derive as module
+from pipeline.plan.groups import Group
+from pipeline.plan.memory import READS_IN_FLIGHT
 from pipeline.session import Session
 from pipeline.types import Job
 from pipeline.write.catalog import ITEMS_DIGEST, ROOT_KEY, write_catalog
@@ -65,3 +68,47 @@ def test_a_run_that_replaces_items_outdates_the_catalogue_first(
     assert ITEMS_DIGEST not in json.loads((world.output / ROOT_KEY).read_text())
     world.session("products.0.name=one").run(())
     assert ITEMS_DIGEST in json.loads((world.output / ROOT_KEY).read_text())
+
+
+def test_a_run_of_few_tasks_gives_each_more_threads(world: SmallWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reads and kernels of one task use the cores that have no task of their own."""
+    session = world.session("run.super_tile=4", "clusters.default.threads=4", "clusters.default.workers=1")
+    monkeypatch.setattr("pipeline.session.local_cores", lambda: 8)
+    groups = session.groups(session.plan.jobs)
+    assert 4 <= len(groups) < len(session.plan.jobs)
+
+    def threads(*chosen: Group) -> int:
+        return session.assignments(chosen)["sentinel2"].context.threads
+
+    assert [threads(), threads(*groups), threads(*groups[:2]), threads(groups[0])] == [2, 2, 4, 8]
+
+
+@pytest.mark.parametrize(
+    ("super_tile", "slots", "together"),
+    [("1", 1, False), ("2", 64, True), ("4", 64, True), ("auto", 64, False), ("auto", 1, True)],
+)
+def test_tiles_are_made_as_the_config_says(world: SmallWorld, super_tile: str, slots: int, *, together: bool) -> None:
+    """`auto` leaves every slot two tasks: where there are more slots than that, each tile is by itself."""
+    cluster = {"threads": slots, "workers": 1, "worker_memory": "1TiB"}
+    sets = [f"clusters.default.{key}={value}" for key, value in cluster.items()]
+    session = world.session(f"run.super_tile={super_tile}", *sets)
+    sizes = [len(group.jobs) for group in session.groups(session.plan.jobs)]
+    assert sum(sizes) == len(session.plan.jobs)
+    assert (max(sizes) > 1) == together
+
+
+def test_files_over_the_network_are_waited_for_together(world: SmallWorld) -> None:
+    """Wherever their list lies: what counts is where the files are."""
+    session = world.session()
+    assert session.assignments()["sentinel2"].context.threads < READS_IN_FLIGHT
+
+    def moved(job: Job) -> Job:
+        items = (
+            replace(item, assets={name: replace(asset, href="https://h/a.tif") for name, asset in item.assets.items()})
+            for item in job.items
+        )
+        return replace(job, items=tuple(items))
+
+    plan = replace(session.plan, jobs=tuple(map(moved, session.plan.jobs)))
+    far = replace(session, prepared=replace(session.prepared, plan=plan))
+    assert far.assignments()["sentinel2"].context.threads == READS_IN_FLIGHT

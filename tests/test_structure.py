@@ -28,9 +28,9 @@ LONG_FILES: dict[str, tuple[int, str]] = {}
 
 KERNEL = "numba takes arrays one by one, not a value that holds them"
 MANY_ARGUMENTS: dict[str, tuple[int, str]] = {
-    "pipeline/read/gather.py:_observe": (11, KERNEL),
-    "pipeline/read/gather.py:_source_row": (9, KERNEL),
-    "pipeline/read/gather.py:observe": (7, "the face of the kernel above"),
+    "pipeline/read/gather.py:observe": (7, "the face of the kernels below"),
+    "pipeline/read/loops.py:observe_index": (7, KERNEL),
+    "pipeline/read/loops.py:observe_mesh": (7, KERNEL),
     "pipeline/results/open.py:open_results": (10, "the front door of notebooks: all but the first have a default"),
 }
 """Functions allowed more arguments: path:name → (arguments, reason)."""

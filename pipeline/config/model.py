@@ -66,6 +66,11 @@ class RunSettings(Section):
     missing_assets: MissingAssetsConfig = Field(
         default=MissingAssetsConfig(), description="When inputs cannot be read."
     )
+    super_tile: Literal["auto", 1, 2, 4] = Field(
+        default="auto",
+        description="Neighbouring tiles made by one task, which reads what they share once: up to 4 x 4 as memory and "
+        "cores allow (auto), as memory allows (4, 2), or each by itself (1).",
+    )
 
 
 class ProductConfig(Section):

@@ -13,7 +13,12 @@ class CogConfig(Section):
     """Cloud-optimised GeoTIFF, one file a band."""
 
     compress: Literal["deflate", "zstd"] = Field(default="deflate", description="Codec; every reader knows deflate.")
-    level: int | None = Field(default=None, ge=1, le=22, description="Level of the codec (deflate 1-9, zstd 1-22).")
+    level: int | None = Field(
+        default=None,
+        ge=1,
+        le=22,
+        description="Level of the codec (deflate 1-9, zstd 1-22); nothing: what suits each block (deflate), 9 (zstd).",
+    )
 
     @field_validator("level")
     @classmethod

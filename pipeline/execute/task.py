@@ -1,10 +1,11 @@
-"""One job on a worker, from reading to its commit: the function every cluster runs."""
+"""A group of jobs on a worker, from reading to each one's commit: the function every cluster runs."""
 
 from __future__ import annotations
 
 import logging
 import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,11 +13,12 @@ from pipeline.config import ProductConfig
 from pipeline.errors import GroundswellError, MissingAssetsError, StoreError, TransientAssetError, TransientStoreError
 from pipeline.execute.lease import scratch_prefix
 from pipeline.execute.recipe import write_inputs
+from pipeline.plan.groups import Group
 from pipeline.plan.jobs import ProductPlan
 from pipeline.products import load_product
 from pipeline.products._base import Context
 from pipeline.read.access import redact
-from pipeline.types import DataFile, Job, Json, Made, Outcome, Status
+from pipeline.types import AssetLoss, DataFile, Job, Json, Made, Outcome, Status
 from pipeline.write.commit import Committed, OtherFilesError, commit
 from pipeline.write.files import write_json_file
 from pipeline.write.sound import Listing, check_item
@@ -42,43 +44,84 @@ class Assignment:
 
 
 def run_job(job: Job, assignment: Assignment, attempt: int) -> Outcome:
-    """Make one job and commit it; every failure comes back as an Outcome, so no job stops another.
+    """Make one job by itself and commit it."""
+    return run_group(Group((job,), job.memory), assignment, attempt)[0]
 
-    A passing cause gives RETRY while attempts are left, also when the loss would be within `missing_assets`: an outage
-    of a minute must not become a gap for ever.
+
+def run_group(group: Group, assignment: Assignment, attempt: int) -> list[Outcome]:
+    """Make neighbouring jobs together and commit each; every failure comes back as an Outcome, in the order of jobs.
+
+    A group only saves work: whatever goes wrong while several are made, each of them is made by itself. A passing cause
+    gives RETRY while attempts are left, also when the loss would be within `missing_assets`: an outage of a minute must
+    not become a gap for ever.
     """
+    started, jobs = time.perf_counter(), group.jobs
+    logger.debug("begin %s", group.id)
+    with ExitStack() as stack:
+        try:
+            folders = [_scratch_folder(stack) for _ in jobs]
+            product = load_product(jobs[0].kind)
+            made = product.make(jobs, assignment.entry, assignment.context, folders, group.memory)
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is said of a job, here or in its own turn)
+            if len(jobs) == 1:
+                outcome = _begun(jobs[0], attempt, time.perf_counter() - started)
+                return [_ended(outcome, error, assignment.retries)]
+            logger.debug("%s: made one by one: %s: %s", group.id, type(error).__name__, redact(str(error)))
+        else:
+            share_s = (time.perf_counter() - started) / len(jobs)
+            begun = [_begun(job, attempt, share_s) for job in jobs]
+            each = zip(jobs, begun, made, folders, strict=True)
+            # Without attempts left, what a group lost for a passing cause is not lost before its job lost it alone.
+            last = len(jobs) > 1 and attempt > assignment.retries
+            return [
+                run_job(job, assignment, attempt)
+                if last and _passing(one)
+                else _settled(job, outcome, one, folder, assignment)
+                for job, outcome, one, folder in each
+            ]
+    return [run_job(job, assignment, attempt) for job in jobs]
+
+
+def _scratch_folder(stack: ExitStack) -> Path:
+    # A folder that cannot be removed is left to the next vacuum: what was committed is done.
+    folder = tempfile.TemporaryDirectory(prefix=scratch_prefix(), ignore_cleanup_errors=True)
+    return Path(stack.enter_context(folder))
+
+
+def _begun(job: Job, attempt: int, seconds: float) -> Outcome:
+    return Outcome(job.id, job.region, job.fingerprint, Status.FAILED, attempts=attempt, seconds=seconds)
+
+
+def _passing(made: Made) -> list[AssetLoss]:
+    """What a job lost for a cause that may pass."""
+    return [loss for loss in made.losses if loss.error == TransientAssetError.__name__]
+
+
+def _settled(job: Job, outcome: Outcome, made: Made, folder: Path, assignment: Assignment) -> Outcome:
+    """Commit what was made of one job, unless an input that it lost may be there when it is tried again."""
     started = time.perf_counter()
-    again = attempt <= assignment.retries
-    outcome = Outcome(job.id, job.region, job.fingerprint, Status.FAILED, attempts=attempt)
+    outcome = replace(outcome, losses=made.losses, warnings=made.warnings, read_bytes=made.read_bytes)
+    passing = _passing(made)
+    if passing and outcome.attempts <= assignment.retries:
+        cause = f"{passing[0].item}/{passing[0].asset}: {passing[0].cause}"
+        return replace(outcome, status=Status.RETRY, error=passing[0].error, cause=cause)
     try:
-        with tempfile.TemporaryDirectory(prefix=scratch_prefix()) as folder:
-            made = load_product(job.kind).make(job, assignment.entry, assignment.context, Path(folder))
-            outcome = replace(outcome, losses=made.losses, warnings=made.warnings, read_bytes=made.read_bytes)
-            passing = [loss for loss in made.losses if loss.error == TransientAssetError.__name__]
-            if passing and again:
-                cause = f"{passing[0].item}/{passing[0].asset}: {passing[0].cause}"
-                outcome = replace(outcome, status=Status.RETRY, error=passing[0].error, cause=cause)
-            else:
-                made = replace(made, files=(*made.files, inputs_file(job, assignment, Path(folder))))
-                done, kept = _commit(job, assignment, made)
-                warnings = (*outcome.warnings, *kept)
-                outcome = replace(outcome, status=Status.DONE, item_key=done.item_key, warnings=warnings)
-                outcome = replace(outcome, written_bytes=done.written_bytes)
-    except TransientStoreError as error:
-        outcome = replace(_failed(outcome, error), status=Status.RETRY if again else Status.FAILED)
-    except MissingAssetsError as error:
-        outcome = replace(_failed(outcome, error), status=Status.RETRY if again and error.passing else Status.FAILED)
-    except GroundswellError as error:
-        outcome = _failed(outcome, error)
-    except Exception as error:
-        # A fault of ours or of a library costs this job, by name, and never the run.
-        logger.exception("job %s", job.id)
-        outcome = _failed(outcome, error)
-    return replace(outcome, seconds=time.perf_counter() - started)
+        made = replace(made, files=(*made.files, inputs_file(job, assignment, folder)))
+        done, kept = _commit(job, assignment, made)
+        outcome = replace(outcome, status=Status.DONE, item_key=done.item_key, written_bytes=done.written_bytes)
+        outcome = replace(outcome, warnings=(*outcome.warnings, *kept))
+    except Exception as error:  # noqa: BLE001 (see `_ended`)
+        outcome = _ended(outcome, error, assignment.retries)
+    return replace(outcome, seconds=outcome.seconds + time.perf_counter() - started)
 
 
-def _failed(outcome: Outcome, error: Exception) -> Outcome:
-    return replace(outcome, error=type(error).__name__, cause=redact(str(error)))
+def _ended(outcome: Outcome, error: Exception, retries: int) -> Outcome:
+    """What an error means for a job. A fault of ours or of a library costs it, by name, and never the run."""
+    if not isinstance(error, GroundswellError):
+        logger.error("job %s", outcome.job_id, exc_info=error)
+    passing = isinstance(error, TransientStoreError) or (isinstance(error, MissingAssetsError) and error.passing)
+    status = Status.RETRY if passing and outcome.attempts <= retries else Status.FAILED
+    return replace(outcome, status=status, error=type(error).__name__, cause=redact(str(error)))
 
 
 def inputs_file(job: Job, assignment: Assignment, folder: Path) -> DataFile:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.compiled import compiled
+from pipeline.ops.memory import Numbers, reduce_in_memory
 
 TOLERANCE = 0.001
 """Iteration ends where a step is shorter than this, in stored units (1e-7 of reflectance), over all bands together."""
@@ -12,89 +14,111 @@ SOFTENING = 0.1
 """Distances below this, in stored units, no longer pull harder: what keeps a step finite on top of an observation."""
 MAX_STEPS = 2000
 _LANES = 64
+"""Pixels under way at once; each gives way to the next as soon as it stands still."""
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Layout = tuple[int, int, int, int, int, int, int, int, int, int]
+"""Bands, dates, height, width; elements between bands, dates and rows of the stack, bands and rows of `out`, rows of
+`count`."""
 
 
-@numba.njit(nogil=True, cache=True, boundscheck=False, error_model="numpy")
-def _load(stack, r, first, spectra, valid):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """The complete observations of some pixels of a row, packed to the front of each lane, in order of time."""
-    bands, dates = stack.shape[:2]
-    for k in range(valid.size):
-        n = 0
-        for t in range(dates):
-            whole = True
-            for b in range(bands):
-                whole = whole and stack[b, t, r, first + k] != 0
-            if whole:
-                for b in range(bands):
-                    spectra[n, b, k] = stack[b, t, r, first + k]
-                n += 1
-        valid[k] = n
+@compiled()
+def _begin(stack: Numbers, layout: Layout, pixel: int, lane: int, spectra: Floats) -> int:
+    """Put the complete observations of a pixel into a lane, in order of time; how many they are."""
+    bands, dates, _, width, band_step, date_step, row_step, _, _, _ = layout
+    first = pixel // width * row_step + pixel % width
+    n = 0
+    for t in range(dates):
+        whole = True
+        for b in range(bands):
+            value = stack[first + b * band_step + t * date_step]
+            spectra[n, b, lane] = value
+            whole &= value != 0
+        n += 1 if whole else 0
+    return n
 
 
-@numba.njit(nogil=True, cache=True, boundscheck=False, error_model="numpy")
-def _pull(spectra, valid, longest, centre, pulled):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+@compiled()
+def _pull(spectra: Floats, valid: NDArray[np.int64], centre: Floats, pulled: Floats) -> None:
     """One step of Weiszfeld's iteration for every lane: the mean of the observations, each by its nearness."""
     bands, lanes = centre.shape
-    weights = np.zeros(lanes, np.float64)
-    near = np.empty(lanes, np.float64)
+    weights, near = np.zeros(lanes, np.float64), np.empty(lanes, np.float64)
     pulled[:] = 0
-    for n in range(longest):
+    for n in range(valid.max()):
         near[:] = SOFTENING * SOFTENING
         for b in range(bands):
+            seen, middle = spectra[n, b], centre[b]
             for k in range(lanes):
-                apart = spectra[n, b, k] - centre[b, k]
+                apart = seen[k] - middle[k]
                 near[k] += apart * apart
         for k in range(lanes):
             near[k] = 1 / np.sqrt(near[k]) if n < valid[k] else 0.0
             weights[k] += near[k]
         for b in range(bands):
+            seen, sums = spectra[n, b], pulled[b]
             for k in range(lanes):
-                pulled[b, k] += near[k] * spectra[n, b, k]
+                sums[k] += near[k] * seen[k]
     for b in range(bands):
+        sums = pulled[b]
         for k in range(lanes):
-            pulled[b, k] = pulled[b, k] / weights[k] if valid[k] != 0 else 0.0
+            sums[k] = sums[k] / weights[k] if valid[k] != 0 else 0.0
 
 
-@numba.njit(nogil=True, cache=True, boundscheck=False, error_model="numpy")
-def _settle(spectra, valid, longest, centre, pulled):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """Iterate from the mean until every lane stands still; a lane that does is left alone."""
+@compiled()
+def _move(centre: Floats, pulled: Floats, steps: Floats) -> None:
+    """Take the step; `steps` gets its squared length."""
     bands, lanes = centre.shape
-    centre[:] = 0
-    for n in range(longest):
-        for b in range(bands):
-            for k in range(lanes):
-                centre[b, k] += spectra[n, b, k] / valid[k] if n < valid[k] else 0.0
-    # One and two observations have their mean as a geometric median.
-    moving = valid > 2
-    for _ in range(MAX_STEPS):
-        if not moving.any():
-            return
-        _pull(spectra, valid, longest, centre, pulled)
+    steps[:] = 0
+    for b in range(bands):
+        here, there = centre[b], pulled[b]
         for k in range(lanes):
-            step = 0.0
-            for b in range(bands):
-                step += (pulled[b, k] - centre[b, k]) ** 2
-            if moving[k]:
-                centre[:, k] = pulled[:, k]
-                moving[k] = step > TOLERANCE * TOLERANCE
+            apart = there[k] - here[k]
+            steps[k] += apart * apart
+        here[:] = there
 
 
-@numba.njit(nogil=True, cache=True, boundscheck=False, error_model="numpy")
-def _geomedian(stack, out, count):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    bands, dates, height, width = stack.shape
-    spectra = np.zeros((dates, bands, _LANES), np.float64)
-    centre, pulled = np.empty((bands, _LANES), np.float64), np.empty((bands, _LANES), np.float64)
-    valid = np.zeros(_LANES, np.int64)
-    for r in range(height):
-        for first in range(0, width, _LANES):
-            size = min(_LANES, width - first)
-            valid[:] = 0
-            _load(stack, r, first, spectra, valid[:size])
-            _settle(spectra, valid, valid.max(), centre, pulled)
-            for k in range(size):
-                count[r, first + k] = valid[k]
+@compiled()
+def _end(layout: Layout, pixel: int, lane: int, centre: Floats, out: Numbers) -> None:
+    """Write a pixel that stands still."""
+    bands, _, _, width, _, _, _, band_step, row_step, _ = layout
+    for b in range(bands):
+        out[b * band_step + pixel // width * row_step + pixel % width] = np.rint(centre[b, lane])
+
+
+@compiled("Array(u2, 1, 'C', readonly=True), UniTuple(i8, 10), u2[::1], u2[::1]")
+def _geomedian(stack: Numbers, layout: Layout, out: Numbers, count: Numbers) -> None:
+    bands, dates, height, width, _, _, _, _, _, row_step = layout
+    spectra = np.zeros((dates + 1, bands, _LANES), np.float64)
+    centre, pulled = np.zeros((bands, _LANES), np.float64), np.empty((bands, _LANES), np.float64)
+    valid, pixel, left = np.zeros(_LANES, np.int64), np.zeros(_LANES, np.int64), np.zeros(_LANES, np.int64)
+    moved = np.zeros(_LANES, np.float64)
+    following, under_way = 0, True
+    while under_way:
+        under_way = False
+        for lane in range(_LANES):
+            if left[lane] > 0:
+                left[lane] = left[lane] - 1 if moved[lane] > TOLERANCE * TOLERANCE else 0
+                if left[lane] == 0:
+                    _end(layout, pixel[lane], lane, centre, out)
+            while left[lane] == 0 and following < height * width:
+                n = _begin(stack, layout, following, lane, spectra)
+                count[following // width * row_step + following % width] = n
                 for b in range(bands):
-                    out[b, r, first + k] = np.rint(centre[b, k])
+                    mean = 0.0
+                    for t in range(n):
+                        mean += spectra[t, b, lane] / n
+                    centre[b, lane] = mean
+                valid[lane], pixel[lane], left[lane] = n, following, MAX_STEPS
+                # One and two observations have their mean as a geometric median.
+                if n <= 2:
+                    _end(layout, following, lane, centre, out)
+                    left[lane] = 0
+                following += 1
+            valid[lane] = valid[lane] if left[lane] else 0
+            under_way |= left[lane] > 0
+        _pull(spectra, valid, centre, pulled)
+        _move(centre, pulled, moved)
 
 
 def geomedian(stack: NDArray[np.uint16], out: NDArray[np.uint16], count: NDArray[np.uint16]) -> None:
@@ -106,4 +130,4 @@ def geomedian(stack: NDArray[np.uint16], out: NDArray[np.uint16], count: NDArray
     machine and for every cut of the tile, since lanes never meet. Source: Weiszfeld 1937; Roberts, Mueller and McIntyre
     2017 for its use on reflectances.
     """
-    _geomedian(stack, out, count)
+    reduce_in_memory(_geomedian, stack, out, count)

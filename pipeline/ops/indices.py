@@ -15,6 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.compiled import compiled
+from pipeline.ops.memory import as_source
+
 INDEX_NODATA = -32768
 STEPS = 10_000
 """A normalised difference of 1 is stored as 10 000."""
@@ -118,15 +121,21 @@ def compute_index(index: Index, bands: Mapping[str, NDArray[Any]], scale: float)
     return out.reshape(shape)
 
 
+@compiled("Array(u2, 1, 'C', readonly=True), Array(u2, 1, 'C', readonly=True), i2[::1]")
+def _normalised(plus: NDArray[np.uint16], minus: NDArray[np.uint16], out: NDArray[np.int16]) -> None:
+    for k in range(out.size):
+        a, b = np.int32(plus[k]), np.int32(minus[k])
+        # Scaled before the division: the numerator is exact, so the quotient is rounded once and ties are true ties.
+        ratio = np.rint(np.float64((a - b) * STEPS) / np.float64(a + b))
+        out[k] = np.int16(ratio) if (a != 0) & (b != 0) else np.int16(INDEX_NODATA)
+
+
 def normalised_difference(plus: NDArray[Any], minus: NDArray[Any]) -> NDArray[np.int16]:
     """(plus - minus) / (plus + minus), stored as int16 in units of 1e-4; -32768 where either band has no data (0).
 
     plus, minus: (…, x) uint16 reflectances with one common scale and no offset. Source: Rouse et al. 1974 for NDVI with
     plus = near infrared and minus = red.
     """
-    total = plus.astype(np.int32) + minus
-    valid = (plus != 0) & (minus != 0)
-    # Scaled before the division: the numerator is exact, so the quotient is rounded once and ties are true ties.
-    scaled = (plus.astype(np.int64) - minus) * STEPS
-    ratio = np.divide(scaled, total, out=np.zeros(total.shape, np.float64), where=valid)
-    return np.where(valid, np.rint(ratio), INDEX_NODATA).astype(np.int16)
+    out = np.empty(plus.shape, np.int16)
+    _normalised(as_source(plus), as_source(minus), out.reshape(-1))
+    return out

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.ops.distance import distance_to
+from pipeline.compiled import compiled
+from pipeline.ops.distance import distance_to, within
+from pipeline.ops.memory import as_source
 
 NODATA, DEFECTIVE = 0, 1
 """SCL classes that state a fact about one pixel: masked exactly, never opened or dilated."""
+_CLASSES = 12
+"""SCL's codes are 0..11."""
 MARGIN = 12
 """Code of a pixel that is masked for lying in the grown margin of others; SCL's own classes end at 11."""
 CLEAR = 16
@@ -18,6 +22,8 @@ CLEAR = 16
 OUTSIDE = 255
 """Code of a pixel that a scene does not reach."""
 MAX_DISTANCE_PX = OUTSIDE - CLEAR
+_CLEAR = np.uint8(CLEAR)
+Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -34,24 +40,9 @@ class ClassMask:
         return 2 * self.open_px + self.dilate_px
 
 
-def disc_offsets(radius: int) -> tuple[tuple[int, int], ...]:
-    """Offsets (dy, dx) of a disc: every pixel whose centre lies within `radius` of the middle one."""
-    span = range(-radius, radius + 1)
-    return tuple((dy, dx) for dy in span for dx in span if dy * dy + dx * dx <= radius * radius)
-
-
 def dilate(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
     """True within `radius` pixels of any True pixel; outside the array counts as False. (y, x) bool in and out."""
-    if radius == 0 or not mask.any():
-        return mask
-    out = np.zeros_like(mask)
-    height, width = mask.shape
-    for dy, dx in disc_offsets(radius):
-        if abs(dy) >= height or abs(dx) >= width:
-            continue
-        target = out[max(0, dy) : height + min(0, dy), max(0, dx) : width + min(0, dx)]
-        np.logical_or(target, mask[max(0, -dy) : height + min(0, -dy), max(0, -dx) : width + min(0, -dx)], out=target)
-    return out
+    return mask if radius == 0 or not mask.any() else within(mask, radius)
 
 
 def erode(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
@@ -59,28 +50,57 @@ def erode(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
     return mask if radius == 0 else ~dilate(~mask, radius)
 
 
-def mask_codes(classes: NDArray[np.uint8], mask: ClassMask, distance_px: int = 1) -> NDArray[np.uint8]:
+@compiled("Array(u1, 1, 'C', readonly=True), u1[::1], u1[::1]")
+def _look_up(classes: Bytes, table: Bytes, out: Bytes) -> None:
+    for k in range(classes.size):
+        out[k] = table[classes[k]]
+
+
+@compiled("Array(u1, 1, 'C', readonly=True), u1[::1], u1[::1], u1[:,::1], u1[::1]")
+def _explain(classes: Bytes, cloud: Bytes, distance: Bytes, tables: Bytes, out: Bytes) -> None:
+    """Codes by class, from the second table within cloud; a clear pixel's grows with the distance from cloud."""
+    for k in range(classes.size):
+        code = tables[cloud[k], classes[k]]
+        out[k] = code + np.uint8(code == _CLEAR) * np.uint8(distance[k] - np.uint8(1))
+
+
+def mask_codes(
+    classes: NDArray[np.uint8], mask: ClassMask, distance_px: int = 1, nodata: float | None = None
+) -> NDArray[np.uint8]:
     """Why each pixel is dropped, or how far it is from what is: below `CLEAR` the masked class, or `MARGIN`.
 
     A clear pixel's code is `CLEAR - 1` plus its distance to the nearest masked one in whole pixels, up to
     `distance_px`. Masked classes are opened (specks below `open_px` go) and dilated; no-data and defects stay exact,
-    and no distance is kept from them. No-data is always masked. classes: (y, x) SCL codes at native resolution.
+    and no distance is kept from them. No-data is always masked; what is no class, or the file's own `nodata`, says
+    nothing of the pixel and is no data. classes: (y, x) SCL codes at native resolution.
 
     Law: the codes of a window grown by `reach_px + distance_px` equal the window of the whole scene's. Source: the
     recipe gm-s2 of ODC (opening, then dilation) on the classes of Sen2Cor's SCL.
     """
-    soft = [code for code in mask.classes if code not in {NODATA, DEFECTIVE}]
-    lookup = np.zeros(256, np.bool_)
-    lookup[soft] = True
-    cloud = lookup[classes]
-    cloud = dilate(dilate(erode(cloud, mask.open_px), mask.open_px), mask.dilate_px)
     # Without data there is nothing to keep, whatever was asked: it must never win a pixel from a neighbouring scene.
     exact = [NODATA, *(code for code in mask.classes if code == DEFECTIVE)]
-    alone, within = np.full(256, CLEAR, np.uint8), np.full(256, MARGIN, np.uint8)
-    alone[exact] = within[exact] = exact
-    within[soft] = soft
-    codes: NDArray[np.uint8] = alone[classes]
-    if distance_px > 1:
-        np.copyto(codes, distance_to(cloud, distance_px) + (CLEAR - 1), where=codes == CLEAR)
-    codes[cloud] = within[classes[cloud]]
+    soft = [code for code in mask.classes if code not in {NODATA, DEFECTIVE}]
+    meant = np.arange(256)
+    meant[_CLASSES:] = NODATA
+    if nodata is not None and nodata in range(256):
+        meant[int(nodata)] = NODATA
+    alone = np.full(256, CLEAR, np.uint8)
+    alone[exact] = exact
+    grown = alone.copy()
+    grown[soft] = soft
+    if not mask.reach_px and distance_px <= 1:
+        return _looked_up(classes, grown[meant])
+    cloud = _looked_up(classes, np.isin(meant, soft).astype(np.uint8)).view(np.bool_)
+    cloud = dilate(dilate(erode(cloud, mask.open_px), mask.open_px), mask.dilate_px)
+    grown[~np.isin(np.arange(256), [*exact, *soft])] = MARGIN
+    codes = np.empty(classes.shape, np.uint8)
+    distance = distance_to(cloud, max(1, distance_px)).reshape(-1)
+    tables = np.stack([alone[meant], grown[meant]])
+    _explain(as_source(classes), cloud.view(np.uint8).reshape(-1), distance, tables, codes.reshape(-1))
     return codes
+
+
+def _looked_up(classes: NDArray[np.uint8], table: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    out = np.empty(classes.shape, np.uint8)
+    _look_up(as_source(classes), table, out.reshape(-1))
+    return out

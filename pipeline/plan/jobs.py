@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import lru_cache
 
 import numpy as np
 import shapely
@@ -118,7 +119,7 @@ def _job(product: ProductPlan, tile: Tile, period: Period, items: tuple[Item, ..
         items=ordered,
         fingerprint=fingerprint(job_document(product, tile, period, ordered)),
         memory=project_memory(
-            tile.geobox.shape.yx, len(ordered), days, product.holding, budget_bytes, _finest(ordered, tile)
+            tile.geobox.shape.yx, len(ordered), days, product.holding, budget_bytes, finest_of(ordered, tile)
         ),
         read_bytes=sum(_read_bytes(item, tile) for item in ordered),
     )
@@ -142,16 +143,17 @@ def _window_px(grid: Grid | None, tile: Tile) -> float:
     return max(0.0, right - left) * max(0.0, top - bottom) / abs(a * e - b * d)
 
 
-def _finest(items: Sequence[Item], tile: Tile) -> Finest:
+def finest_of(items: Sequence[Item], tile: Tile) -> Finest:
     """What the declared grids of all bands mean for the tile; one that is finer than all of them counts as 1:1."""
     grids = {asset.grid for item in items for asset in item.assets.values() if asset.grid is not None}
-    smallest = min((_pixel_m2(grid.crs, grid.transform) for grid in grids), default=math.inf)
-    density = _pixel_m2(str(tile.geobox.crs), tile.geobox.transform[:6]) / smallest
+    smallest = min((pixel_m2(grid.crs, grid.transform) for grid in grids), default=math.inf)
+    density = pixel_m2(str(tile.geobox.crs), tile.geobox.transform[:6]) / smallest
     whole = tile.geobox.shape[0] * tile.geobox.shape[1]
     return Finest(max(1.0, density), int(max([whole, *(_window_px(grid, tile) for grid in grids)])))
 
 
-def _pixel_m2(crs: str, transform: Sequence[float]) -> float:
+@lru_cache(maxsize=4096)
+def pixel_m2(crs: str, transform: tuple[float, ...]) -> float:
     """About the area of a pixel, in its own projection; in degrees that of one at the equator."""
     a, b, _, d, e, _ = transform
     return abs(a * e - b * d) * metres_a_unit(crs) ** 2

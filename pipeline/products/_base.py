@@ -6,16 +6,17 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
-
-import xarray as xr
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from pipeline.config import ProductConfig
 from pipeline.errors import AssetError, MissingAssetsError, PermanentAssetError, TransientAssetError
 from pipeline.plan.jobs import ProductPlan
 from pipeline.read.access import Access
-from pipeline.types import Asset, AssetLoss, Item, Job, Made, Rights
+from pipeline.types import Asset, AssetLoss, Item, Job, Made, MemoryPlan, Rights
 from pipeline.write.tile import WriteOptions
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 T = TypeVar("T")
 
@@ -49,8 +50,13 @@ class Product(Protocol):
     def notes(self, entry: ProductConfig, items: Sequence[Item]) -> Sequence[str]:
         """What a reader of the plan should know of an entry and the items of its source; pure."""
 
-    def make(self, job: Job, entry: ProductConfig, context: Context, workdir: Path) -> Made:
-        """One tile, from reading to validated files in `workdir`; publishes nothing. Raises JobError."""
+    def make(
+        self, jobs: Sequence[Job], entry: ProductConfig, context: Context, folders: Sequence[Path], memory: MemoryPlan
+    ) -> Sequence[Made]:
+        """Some neighbouring tiles, from reading to validated files, each in a folder of its own; publishes nothing.
+
+        Each becomes what it would be alone. Raises JobError as soon as one cannot be made, whichever it is.
+        """
 
     def open(self, job: Job, entry: ProductConfig, access: Access) -> xr.Dataset:
         """The job's observations as a lazy Dataset (time, y, x): nothing is read before it is computed."""
@@ -60,15 +66,29 @@ class Product(Protocol):
 
 
 def stated_rights(items: Sequence[Item], otherwise: Rights) -> Rights:
-    """The licence and attribution that all items state of themselves, else the product's own.
+    """The licence and attribution that all items state of themselves, each in one line; else the product's own.
 
     Needed where a catalogue holds data of the same shape from somebody else (`license` is STAC common metadata).
     """
-    stated = {(item.properties.get("license"), item.properties.get("attribution")) for item in items}
+    stated = {tuple(_line(item.properties.get(name)) for name in ("license", "attribution")) for item in items}
     if len(stated) != 1:
         return otherwise
     (one,) = stated
-    return Rights(license=str(one[0]), attribution=str(one[1])) if all(one) else otherwise
+    return Rights(license=one[0], attribution=one[1]) if all(one) else otherwise
+
+
+def _line(text: object) -> str:
+    """Words as any file's tags can hold them; of what is no text, none."""
+    shown = "".join(each if each.isprintable() else " " for each in text) if isinstance(text, str) else ""
+    return " ".join(shown.split())
+
+
+def asset_of(item: Item, band: str) -> Asset:
+    """The item's asset for a band. Raises PermanentAssetError where it has none."""
+    asset = item.assets.get(band)
+    if asset is None:
+        raise PermanentAssetError("(none)", f"the item has no asset for {band}", item=item.id, asset=band)
+    return asset
 
 
 class Ledger:
@@ -88,12 +108,7 @@ class Ledger:
         weight: how many assets are lost with this one. Raises MissingAssetsError where the policy is to fail.
         """
         try:
-            asset = item.assets.get(band)
-            if asset is None:
-                raise PermanentAssetError("(none)", f"the item has no asset for {band}", item=item.id, asset=band)
-            if (item.key, band) in self._losses:
-                return None
-            return use(asset)
+            return None if self.lost(item, band) else use(asset_of(item, band))
         except AssetError as error:
             self.record(item, band, error, weight)
             return None

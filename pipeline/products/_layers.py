@@ -62,7 +62,8 @@ def index_band(index: Index, ours: dict[str, str]) -> Band:
 
 def qa_layer(count: NDArray[np.uint16], lost: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """(y, x) bits of `qa`."""
-    return (np.where(count == 0, QA_EMPTY, 0) | np.where(lost, QA_LOST, 0)).astype(np.uint8)
+    layer: NDArray[np.uint8] = np.multiply(count == 0, np.uint8(QA_EMPTY)) | np.multiply(lost, np.uint8(QA_LOST))
+    return layer
 
 
 def doy_layer(source: NDArray[np.uint16], items: Sequence[Item]) -> NDArray[np.uint16]:

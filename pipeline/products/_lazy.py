@@ -19,7 +19,7 @@ from pipeline.ops.choice import Choice, choose, note_reasons, tally
 from pipeline.ops.composite import Reducer
 from pipeline.ops.indices import Index
 from pipeline.ops.linear import Linear
-from pipeline.ops.mask import CLEAR, NODATA, OUTSIDE
+from pipeline.ops.mask import CLEAR, OUTSIDE
 from pipeline.ops.scores import ScoreOf
 from pipeline.products._composites import Joined, Joint, Reduced
 from pipeline.products._layers import doy_layer, qa_layer
@@ -69,24 +69,26 @@ def open_cube(
     read: a layer of stored numbers. linear_of: what they mean, per band; called per scene when the cube is computed,
     since it may read pixels.
     """
-    masking = recipe.masking
-    layers: dict[str, LayerFunction] = dict.fromkeys(recipe.bands, read)
-    if masking is not None and masking.clear is None:
-        layers[masking.band] = partial(_read_codes, masking)
-    items = [_with_all(item, layers) for item in job.items]
-    layers = {name: partial(_read_if_there, layer) for name, layer in layers.items()}
-    cube = open_layers(items, layers, job.tile.geobox, access)
+    cube = _stored(job, dict.fromkeys(recipe.bands, read), access)
     scenes = range(len(job.items))
     linears = [delayed(linear_of)(item) for item in job.items]
     bands = {
         name: [_linear(cube.sel(band=name).isel(time=n).data, linears[n], name) for n in scenes]
         for name in recipe.bands
     }
-    codes = None
+    codes, masking = None, recipe.masking
     if masking is not None:
-        stored = cube.sel(band=masking.band).data
-        codes = (stored - 1 if masking.clear is None else da.where(stored == 0, NODATA, masking.clear)).astype(np.uint8)
+        # On their own, also where they are those of a band: a band may be resampled, what it is masked by never is.
+        stored = _stored(job, {masking.band: partial(_read_codes, masking)}, access)
+        codes = (stored.sel(band=masking.band).data - 1).astype(np.uint8)
     return Cube(job, recipe, bands, codes, {"y": cube["y"].values, "x": cube["x"].values})
+
+
+def _stored(job: Job, layers: Mapping[str, LayerFunction], access: Access) -> xr.DataArray:
+    """Layers of every scene, (time, band, y, x); an asset that an item lacks raises when it is computed."""
+    items = [_with_all(item, layers) for item in job.items]
+    read = {name: partial(_read_if_there, layer) for name, layer in layers.items()}
+    return open_layers(items, read, job.tile.geobox, access)
 
 
 def lazy_observations(cube: Cube) -> xr.Dataset:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.ops.indices import Index, compute_index
-from pipeline.ops.linear import Linear
 from pipeline.ops.scores import ScoreOf
 from pipeline.plan.memory import Holding
+from pipeline.products._bands import Bands, Layer
 from pipeline.products._composites import Chosen, Composite, Joined, Reduced, Series
 from pipeline.products._layers import (
     CHOSEN_FROM,
@@ -25,9 +25,9 @@ from pipeline.products._layers import (
     qa_layer,
 )
 from pipeline.products._sources import ChosenScenes, Masking, Sources, all_scenes, chosen_scenes, clear_scenes
-from pipeline.products._strips import Bands, Layer
+from pipeline.products._strips import Part
 from pipeline.products._work import Work, days_of
-from pipeline.types import Band
+from pipeline.types import Band, MemoryPlan
 from pipeline.write.tile import TileWriter
 
 
@@ -49,6 +49,7 @@ class Recipe:
     layers: tuple[str, ...]
     """`source` and `doy`, where they are asked for."""
     indices: tuple[Index, ...]
+    resampling: str = "nearest"
 
     @property
     def holding(self) -> Holding:
@@ -57,16 +58,17 @@ class Recipe:
         # 12 bytes for the count and a layer on its way into files, more for one in floating point.
         floats = any(index.difference is None for index in self.indices)
         tile = 12 + 2 * kept + 8 * floats + 2 * (self.reasons is not None)
+        read = 0 if self.resampling in {"nearest", "bilinear"} else _WARPER_BYTES
         match self.composite:
             case Reduced():
-                return Holding(tile + 2)
+                return Holding(tile + 2, read=read)
             case Chosen():
-                return Holding(tile + 9, day=0, scene_bits=False)
+                return Holding(tile + 9, day=0, read=read, scene_bits=False)
             case Joined():
-                return Holding(tile + 2 * bands, day=2 * bands)
+                return Holding(tile + 2 * bands, day=2 * bands, read=read)
             case Series():
                 # Layers of some days are on their way at once, whole.
-                return Holding(tile + 2 * bands + 2 * _LAYERS_AHEAD, day=0)
+                return Holding(tile + 2 * bands + 2 * _LAYERS_AHEAD, day=0, read=read)
 
     @property
     def index_bands(self) -> set[str]:
@@ -88,13 +90,20 @@ class Recipe:
 
 
 _LAYERS_AHEAD = 17
+_WARPER_BYTES = 8
+"""What GDAL's warper holds of a window that it resamples: copies, masks and chunks (measured 7.4 a pixel)."""
 
 
-@dataclass(eq=False)
-class Tile:
-    """What is known of a tile when its layers are written."""
+@dataclass(frozen=True, eq=False)
+class Making:
+    """One of the tiles that are made together, and what becomes of it."""
 
+    part: Part
+    reasons: Layer | None
+    """Why observations were dropped, where that is asked for."""
+    writer: TileWriter
     count: Layer
+    """Observations that every band rests on; known when all layers are made."""
     preview: dict[str, Layer] = field(default_factory=dict)
     """A few pixels of each band, for the picture."""
 
@@ -109,74 +118,77 @@ def find_sources(work: Work, recipe: Recipe) -> tuple[Sources, Layer | None]:
     return clear_scenes(work, recipe.masking, reasons), reasons
 
 
-def make_layers(
-    work: Work,
-    recipe: Recipe,
-    sources: tuple[Sources, Layer | None],
-    linears: Sequence[Mapping[str, Linear]],
-    writer: TileWriter,
-) -> Tile:
-    """Every band, index and further layer, handed to the writer one at a time.
+def make_layers(tiles: Sequence[Making], recipe: Recipe, memory: MemoryPlan) -> None:
+    """Every band, index and further layer of every tile, handed to its writer one at a time.
 
-    sources: as `find_sources` gives them. linears: by scene and band. Raises MissingAssetsError and OutputError.
+    Raises MissingAssetsError and OutputError.
     """
-    found, reasons = sources
-    bands = Bands(work, found, linears)
-    tile = (
-        _series(bands, recipe, writer) if isinstance(recipe.composite, Series) else _composited(bands, recipe, writer)
-    )
+    bands = Bands([tile.part for tile in tiles], memory, recipe.resampling)
+    if isinstance(recipe.composite, Series):
+        (only,) = tiles
+        _series(bands, only, recipe)
+    else:
+        _composited(bands, tiles, recipe)
     meaning = {Chosen: CHOSEN_FROM, Joined: COMPLETE_DAYS, Series: COMPLETE_DAYS}.get(type(recipe.composite), COUNT)
-    writer.add(tile.count, meaning)
-    writer.add(qa_layer(tile.count, work.lost), QA)
-    if isinstance(found, ChosenScenes):
-        if "source" in recipe.layers:
-            writer.add(found.source, SOURCE)
-        if "doy" in recipe.layers:
-            writer.add(doy_layer(found.source, work.job.items), DOY)
-    if recipe.reasons is not None and reasons is not None:
-        writer.add(reasons, recipe.reasons)
-    return tile
+    for tile in tiles:
+        work, sources, writer = tile.part.work, tile.part.sources, tile.writer
+        writer.add(tile.count, meaning)
+        writer.add(qa_layer(tile.count, work.lost), QA)
+        if isinstance(sources, ChosenScenes):
+            if "source" in recipe.layers:
+                writer.add(sources.source, SOURCE)
+            if "doy" in recipe.layers:
+                writer.add(doy_layer(sources.source, work.job.items), DOY)
+        if recipe.reasons is not None and tile.reasons is not None:
+            writer.add(tile.reasons, recipe.reasons)
 
 
-def _composited(bands: Bands, recipe: Recipe, writer: TileWriter) -> Tile:
+def _composited(bands: Bands, tiles: Sequence[Making], recipe: Recipe) -> None:
     """One layer per band, and the indices of them."""
-    tile = Tile(np.full(bands.work.geobox.shape, np.iinfo(np.uint16).max, np.uint16))
-    kept: dict[str, Layer] = {}
-    for name, values, count in _finished(bands, recipe):
-        np.minimum(tile.count, count, out=tile.count)
-        tile.preview[name] = _preview(values)
-        writer.add(values, recipe.bands[name])
-        if name in recipe.index_bands:
-            kept[name] = values
-    for index, band in recipe.index_layers():
-        writer.add(recipe.index_layer(index, kept), band)
-    return tile
+    kept: list[dict[str, Layer]] = [{} for _ in tiles]
+    for tile in tiles:
+        tile.count.fill(np.iinfo(np.uint16).max)
+    for name, layers in _finished(bands, tiles, recipe):
+        for tile, mine, (values, count) in zip(tiles, kept, layers, strict=True):
+            tile.part.work.ledger.check()
+            np.minimum(tile.count, count, out=tile.count)
+            tile.preview[name] = _preview(values)
+            tile.writer.add(values, recipe.bands[name])
+            if name in recipe.index_bands:
+                mine[name] = values
+    for tile, mine in zip(tiles, kept, strict=True):
+        for index, band in recipe.index_layers():
+            tile.writer.add(recipe.index_layer(index, mine), band)
 
 
-def _finished(bands: Bands, recipe: Recipe) -> Iterator[tuple[str, Layer, Layer]]:
-    """(name, composite, count) of each band, in order."""
-    ledger = bands.work.ledger
+def _finished(bands: Bands, tiles: Sequence[Making], recipe: Recipe) -> Iterator[tuple[str, list[tuple[Layer, Layer]]]]:
+    """(name, composite and count of each tile) of each band, in order."""
     match recipe.composite:
         case Reduced(reducer):
             for name in recipe.bands:
-                values, count = bands.reduce(name, reducer)
-                ledger.check()
-                yield name, values, count
+                yield name, bands.reduce(name, reducer)
         case Joined(joint):
-            together, count = bands.reduce_jointly(list(recipe.bands), joint)
-            ledger.check()
-            yield from ((name, values, count) for name, values in zip(recipe.bands, together, strict=True))
-        case Chosen() if isinstance(bands.sources, ChosenScenes):
+            together = bands.reduce_jointly(list(recipe.bands), joint)
+            for number, name in enumerate(recipe.bands):
+                yield name, [(values[number], count) for values, count in together]
+        case Chosen():
             for name in recipe.bands:
-                values = bands.pick(name)
-                ledger.check()
-                yield name, values, np.where(values != 0, bands.sources.days, np.uint16(0))
+                picked = zip(tiles, bands.pick(name), strict=True)
+                yield name, [(values, _days(tile, values)) for tile, values in picked]
 
 
-def _series(bands: Bands, recipe: Recipe, writer: TileWriter) -> Tile:
-    """One layer per band and solar day, and the indices of each day."""
-    work, shape = bands.work, bands.work.geobox.shape
-    tile = Tile(np.zeros(shape, np.uint16))
+def _days(tile: Making, values: Layer) -> Layer:
+    """From how many days the pixels that have a number were chosen."""
+    sources = tile.part.sources
+    if not isinstance(sources, ChosenScenes):
+        raise TypeError(f"expected chosen scenes, found {type(sources).__name__}")
+    return np.where(values != 0, sources.days, np.uint16(0))
+
+
+def _series(bands: Bands, tile: Making, recipe: Recipe) -> None:
+    """One layer per band and solar day of one tile, and the indices of each day."""
+    work, shape = tile.part.work, tile.count.shape
+    tile.count.fill(0)
     layers = bands.layers(list(recipe.bands))
     for scenes in days_of(work.job.items):
         day, complete, kept = work.job.items[scenes[0]].solar_day, np.ones(shape, np.bool_), dict[str, Layer]()
@@ -184,14 +196,13 @@ def _series(bands: Bands, recipe: Recipe, writer: TileWriter) -> Tile:
             complete &= values != 0
             seen = tile.preview.setdefault(name, np.zeros_like(_preview(values)))
             np.copyto(seen, _preview(values), where=seen == 0)
-            writer.add(values, recipe.bands[name], day)
+            tile.writer.add(values, recipe.bands[name], day)
             if name in recipe.index_bands:
                 kept[name] = values
         work.ledger.check()
         for index, band in recipe.index_layers():
-            writer.add(recipe.index_layer(index, kept), band, day)
-        tile.count += complete
-    return tile
+            tile.writer.add(recipe.index_layer(index, kept), band, day)
+        np.add(tile.count, complete, out=tile.count)
 
 
 def _preview(values: Layer) -> Layer:

@@ -37,6 +37,7 @@ IndexName = Annotated[
     ),
     AfterValidator(_known),
 ]
+Resampling = Literal["nearest", "bilinear", "cubic", "average"]
 LayerName = Literal["source", "doy", "reasons"]
 Coefficients = tuple[Annotated[float, Field(gt=0, le=100)], Annotated[float, Field(ge=-10, le=10)]]
 
@@ -77,6 +78,11 @@ class OpticalConfig(ProductConfig):
         description="How the observations of a period become one pixel: median, mean, min, max, p1 to p99 "
         "(percentiles), best_pixel, latest, least_cloudy (one scene a pixel, for all bands), geomedian, or none (the "
         "time series).",
+    )
+    resampling: Resampling = Field(
+        default="nearest",
+        description="How the pixels of a scene on another grid become the tile's: nearest, bilinear, cubic or average. "
+        "Masks are always nearest.",
     )
     best_pixel: BestPixelConfig = Field(default=BestPixelConfig(), description="Scores of the composite best_pixel.")
     layers: tuple[LayerName, ...] | None = Field(

@@ -103,17 +103,18 @@ def mask_window(
         raise PermanentAssetError(
             asset.href, f"classes are {found.data.dtype}; expected codes 0..11", item=item, asset=asset.key
         )
-    # What is no class, or the file's own nodata, says nothing of the pixel: no data.
-    known = (found.data >= 0) & (found.data <= 11)
-    if found.nodata is not None:
-        known &= found.data != found.nodata
-    return replace(found, data=mask_codes(np.where(known, found.data, NODATA).astype(np.uint8), mask, distance_px))
+    data = found.data
+    if data.dtype != np.uint8:
+        data = np.where(data < 0, NODATA, data).astype(np.uint8)
+    return replace(found, data=mask_codes(data, mask, distance_px, found.nodata))
 
 
-def read_numbers(asset: Asset, access: Access, item: str, target: Target) -> NDArray[np.uint16]:
+def read_numbers(
+    asset: Asset, access: Access, item: str, target: Target, resampling: str = "nearest"
+) -> NDArray[np.uint16]:
     """One layer of a band, as `read_layer`, of numbers that are what they are taken for."""
     accept_numbers(item, asset)
-    return read_layer(asset, access, item, target)
+    return read_layer(asset, access, item, target, resampling)
 
 
 @lru_cache(maxsize=4096)

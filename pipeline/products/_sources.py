@@ -18,7 +18,7 @@ from pipeline.products._footprint import footprint
 from pipeline.products._work import Work, in_order
 from pipeline.read.access import Access
 from pipeline.read.gather import gather
-from pipeline.read.layer import SourceWindow, Target, as_uint16, read_window
+from pipeline.read.layer import SourceWindow, Target, as_uint16, check_integers, read_window
 from pipeline.types import Asset, Item
 
 CodeReader = Callable[[Asset, Access, str, Target], SourceWindow | None]
@@ -183,4 +183,5 @@ def _number_codes(clear: int, asset: Asset, access: Access, item: str, target: T
     found = read_window(asset, access, item, target)
     if found is None:
         return None
-    return replace(found, data=np.where(as_uint16(found, asset, item) != 0, np.uint8(clear), np.uint8(NODATA)))
+    check_integers(found, asset, item)
+    return replace(found, data=np.where(as_uint16(found) != 0, np.uint8(clear), np.uint8(NODATA)))

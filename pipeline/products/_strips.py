@@ -1,122 +1,136 @@
-"""Bands read strip by strip into observations, and reduced there: nothing larger than a strip is held for every day."""
+"""Which rows of one tile, or of several neighbours, are read at once, and what each of them wants of every scene.
+
+Neighbouring tiles may be made together: a scene's blocks are then decoded once for all of them. Each tile has its own
+sources, ledger and layers, so it becomes what it would be alone.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import groupby
 
-import numpy as np
-from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
 
-from pipeline.ops.composite import Reducer
 from pipeline.ops.linear import Linear
-from pipeline.products._composites import Joint
-from pipeline.products._footprint import footprint
 from pipeline.products._sources import Sources
-from pipeline.products._work import Work, days_of, in_order
-from pipeline.read.gather import observe
-from pipeline.read.layer import Target, as_uint16, check_integers, read_window
-from pipeline.types import Asset
-
-Layer = NDArray[np.uint16]
-"""(y, x) stored numbers, 0 = none."""
+from pipeline.products._work import Work, days_of
+from pipeline.read.layer import Target, Want, Wanted
+from pipeline.read.wanted import extent
+from pipeline.types import Item, MemoryPlan
 
 
 @dataclass(frozen=True, eq=False)
-class Bands:
-    """How every scene's bands are read: who provides which pixel, and what its stored numbers mean."""
+class Part:
+    """One of the tiles that are made together: who provides which pixel, and what its stored numbers mean."""
 
     work: Work
     sources: Sources
     linears: Sequence[Mapping[str, Linear]]
     """By scene and band; applied as the numbers are read."""
 
-    def reduce(self, band: str, reducer: Reducer) -> tuple[Layer, Layer]:
-        """Composite and number of observations of one band.
 
-        Values stay within 1..65534. What cannot be read goes into the ledger and onto `work.lost`.
-        """
-        values, count = (np.empty(self.work.geobox.shape, np.uint16) for _ in range(2))
-        for rows in self.work.strips():
-            self._reduce([band], rows, lambda stack, out, n: reducer(stack[0], out[0], n), (values[None], count))
-        return values, count
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where one tile wants a scene."""
 
-    def reduce_jointly(self, bands: Sequence[str], joint: Joint) -> tuple[NDArray[np.uint16], Layer]:
-        """Composites (band, y, x) made of all bands at once, and the number of complete observations."""
-        values = np.empty((len(bands), *self.work.geobox.shape), np.uint16)
-        count = np.empty(self.work.geobox.shape, np.uint16)
-        for rows in self.work.strips():
-            self._reduce(bands, rows, joint, (values, count))
-        return values, count
+    part: int
+    """The tile's number."""
+    scene: int
+    """The scene's number in the tile's job."""
+    day: int
+    want: Want
 
-    def pick(self, band: str) -> Layer:
-        """One band of the chosen scenes; a scene that is chosen nowhere is not read."""
-        values = np.zeros(self.work.geobox.shape, np.uint16)
 
-        def read(place: tuple[slice, int]) -> None:
-            rows, scene = place
-            self._read(scene, band, rows, values[rows])
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """One scene in one strip."""
 
-        scenes = [scene for scene in range(len(self.linears)) if self.sources.pixels(scene)]
-        list(self.work.pool.map(read, ((rows, scene) for rows in self.work.strips() for scene in scenes)))
-        return values
+    item: Item
+    places: tuple[Place, ...]
+    wanted: Wanted
 
-    def layers(self, bands: Sequence[str]) -> Iterator[Layer]:
-        """Every day's observation of every band, day by day."""
-        days = days_of(self.work.job.items)
+    def apart(self) -> Iterator[Scene]:
+        """The same scene for each tile by itself."""
+        for place in self.places:
+            yield replace(self, places=(place,), wanted=Wanted((place.want,), (), self.wanted.resampling))
 
-        def read(place: tuple[int, str]) -> Layer:
-            day, band = place
-            values = np.zeros(self.work.geobox.shape, np.uint16)
-            for rows in self.work.strips():
-                for scene in days[day]:
-                    self._read(scene, band, rows, values[rows])
-            return values
 
-        return in_order(self.work, read, ((day, band) for day in range(len(days)) for band in bands))
+@dataclass(frozen=True, eq=False)
+class Strip:
+    """Some rows of the tiles, read at once."""
 
-    def _reduce(self, bands: Sequence[str], rows: slice, joint: Joint, into: tuple[NDArray[np.uint16], Layer]) -> None:
-        """One strip from reading to its rows of the layers: (band, y, x) and the count; nothing is kept of it."""
-        days = days_of(self.work.job.items)
-        stack = np.zeros((len(bands), len(days), rows.stop - rows.start, self.work.geobox.shape[1]), np.uint16)
+    rows: Mapping[int, slice]
+    """Of each tile that has some, by its number."""
+    days: tuple[tuple[Scene, ...], ...]
+    """The scenes of each day, in order; only those that provide a pixel."""
 
-        def read(place: tuple[int, int]) -> None:
-            day, band = place
-            for scene in days[day]:
-                self._read(scene, bands[band], rows, stack[band, day])
 
-        list(self.work.pool.map(read, ((day, band) for band in range(len(bands)) for day in range(len(days)))))
-        values, count = into[0][:, rows], into[1][rows]
-        step = -(-stack.shape[2] // self.work.context.threads)
-        parts = [slice(top, top + step) for top in range(0, stack.shape[2], step)]
-        list(self.work.pool.map(lambda part: joint(stack[:, :, part], values[:, part], count[part]), parts))
+def plan_strips(parts: Sequence[Part], memory: MemoryPlan, resampling: str) -> list[Strip]:
+    """All rows of all tiles, in strips of `memory.strip_rows` counted from the topmost tile."""
+    tops = _tops([part.work.geobox for part in parts])
+    heights = [part.work.geobox.shape[0] for part in parts]
+    end = max(top + height for top, height in zip(tops, heights, strict=True))
+    found = []
+    for first in range(0, end, memory.strip_rows):
+        last = first + memory.strip_rows
+        rows = {
+            number: slice(max(0, first - top), min(height, last - top))
+            for number, (top, height) in enumerate(zip(tops, heights, strict=True))
+            if first < top + height and top < last
+        }
+        if rows:
+            found.append(rows)
+    keep = memory.carry_bytes > 0
+    return [
+        Strip(rows, _scenes(parts, rows, after if keep else {}, resampling))
+        for rows, after in zip(found, [*found[1:], {}], strict=True)
+    ]
 
-    def _read(self, scene: int, band: str, rows: slice, out: Layer) -> None:
-        """Carry one scene's pixels into a strip, reading no more than the rectangle that holds what it provides."""
-        work, item = self.work, self.work.job.items[scene]
-        plane, bit = self.sources.mark(scene, rows)
-        wanted = (plane & bit).astype(np.bool_)
-        inside = np.flatnonzero(wanted.any(axis=1))
-        if not inside.size:
-            return
-        part = slice(int(inside[0]), int(inside[-1]) + 1)
-        columns = np.flatnonzero(wanted[part].any(axis=0))
-        first = rows.start + part.start
-        target = Target(work.geobox, (first, rows.start + part.stop), (int(columns[0]), int(columns[-1]) + 1))
-        linear = self.linears[scene][band]
 
-        def carry(asset: Asset) -> bool:
-            work.accept(item.id, asset)
-            found = read_window(asset, work.context.access, item.id, target)
-            if found is not None:
-                work.ledger.note(found.note)
-                data, nodata, shift = found.data, found.nodata or 0, linear.whole
-                if shift is None:
-                    data, nodata, shift = linear.table()[as_uint16(found, asset, item.id)], 0, 0
-                else:
-                    check_integers(found, asset, item.id)
-                observe(data, found.corner, found.pixels, (first, 0), (plane[part], bit), (nodata, shift), out[part])
-            return True
+def _tops(geoboxes: Sequence[GeoBox]) -> list[int]:
+    """Rows from the first row of the topmost tile to that of each."""
+    first = geoboxes[0].transform
+    tops = [round((~first @ (one.transform.c, one.transform.f))[1]) for one in geoboxes]
+    return [top - min(tops) for top in tops]
 
-        if work.ledger.read(item, band, carry) is None:
-            work.lose(rows, wanted if self.sources.exclusive else footprint(item, work.geobox)[rows])
+
+def _scenes(
+    parts: Sequence[Part], rows: Mapping[int, slice], after: Mapping[int, slice], resampling: str
+) -> tuple[tuple[Scene, ...], ...]:
+    """The scenes that provide a pixel of these rows, by day."""
+    items: dict[str, Item] = {}
+    places: dict[str, list[Place]] = {}
+    for number, part_rows in rows.items():
+        for item, place in _places(parts[number], number, part_rows):
+            items[item.key] = item
+            places.setdefault(item.key, []).append(place)
+    later: dict[str, list[Target]] = {}
+    for number, part_rows in after.items():
+        work = parts[number].work
+        for item in work.job.items:
+            later.setdefault(item.key, []).append(Target.rows_of(work.geobox, part_rows.start, part_rows.stop))
+    ordered = sorted(items.values(), key=lambda item: (item.solar_day, item.id, item.collection))
+    scenes = (
+        Scene(
+            item,
+            tuple(places[item.key]),
+            Wanted(tuple(place.want for place in places[item.key]), tuple(later.get(item.key, ())), resampling),
+        )
+        for item in ordered
+    )
+    return tuple(tuple(day) for _, day in groupby(scenes, key=lambda scene: scene.item.solar_day))
+
+
+def _places(part: Part, number: int, rows: slice) -> Iterator[tuple[Item, Place]]:
+    """What one tile wants of every scene, no more than the rectangle that holds it."""
+    items = part.work.job.items
+    for day, scenes in enumerate(days_of(items)):
+        for scene in scenes:
+            box = extent(*part.sources.mark(scene, rows)) if part.sources.pixels(scene) else None
+            if box is not None:
+                top, bottom, left, right = box
+                inside = slice(rows.start + top, rows.start + bottom)
+                target = Target(part.work.geobox, (inside.start, inside.stop), (left, right))
+                yield items[scene], Place(number, scene, day, Want(target, partial(part.sources.mark, scene, inside)))

@@ -40,11 +40,6 @@ class Work:
     def geobox(self) -> GeoBox:
         return self.job.tile.geobox
 
-    def strips(self) -> Iterator[slice]:
-        """The tile's rows in the planned strips."""
-        height, step = self.geobox.shape[0], self.job.memory.strip_rows
-        return (slice(first, min(height, first + step)) for first in range(0, height, step))
-
     def lose(self, rows: slice, where: NDArray[np.bool_]) -> None:
         """Mark (y, x) pixels of some rows as missing an input; safe from several threads."""
         # NumPy lets go of the GIL within `|=`: two readers could undo each other's marks.
@@ -58,12 +53,27 @@ def days_of(items: Sequence[Item]) -> list[list[int]]:
 
 
 @contextmanager
-def start_work(job: Job, context: Context, assets: int, accept: Callable[[str, Asset], None]) -> Iterator[Work]:
-    """Everything one job holds while it runs; `assets` counts what is read per scene."""
-    context = replace(context, threads=min(context.threads, job.memory.reads))
+def start_works(
+    jobs: Sequence[Job], context: Context, assets: int, accept: Callable[[str, Asset], None], reads: int
+) -> Iterator[list[Work]]:
+    """Everything that jobs made together hold while they run; `assets` counts what is read per scene.
+
+    reads: windows on their way at once, of all of them together.
+    """
+    context = replace(context, threads=min(context.threads, reads))
     with ThreadPoolExecutor(context.threads) as pool:
-        ledger = Ledger(job, context, len(job.items) * assets)
-        yield Work(job, context, pool, ledger, accept, np.zeros(job.tile.geobox.shape, np.bool_), Lock())
+        yield [
+            Work(
+                job,
+                context,
+                pool,
+                Ledger(job, context, len(job.items) * assets),
+                accept,
+                np.zeros(job.tile.geobox.shape, np.bool_),
+                Lock(),
+            )
+            for job in jobs
+        ]
 
 
 def in_order(work: Work, function: Callable[[T], R], values: Iterable[T]) -> Iterator[R]:

@@ -7,22 +7,23 @@ observations every band of a pixel rests on, `qa` where there were none or where
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 
 from pipeline.config import ProductConfig
 from pipeline.errors import TransientAssetError
 from pipeline.ops.offset import FACTS, OffsetDecision
 from pipeline.plan.jobs import ProductPlan
+from pipeline.products._bands import Layer
 from pipeline.products._base import Context, stated_rights
 from pipeline.products._composites import Chosen, Series, composite_named
 from pipeline.products._layers import QA_EMPTY, QA_LOST, SOURCES, reasons_band
-from pipeline.products._lazy import Cube, lazy_composite, lazy_observations, open_cube
-from pipeline.products._optical import Recipe, Tile, find_sources, make_layers
+from pipeline.products._optical import Making, Recipe, find_sources, make_layers
 from pipeline.products._sentinel2_config import (
     BANDS,
     MASK,
@@ -43,16 +44,23 @@ from pipeline.products._sentinel2_numbers import (
     unused_coefficients,
 )
 from pipeline.products._sources import Masking, Sources, number_masking
-from pipeline.products._work import Work, days_of, start_work
+from pipeline.products._strips import Part
+from pipeline.products._work import Work, days_of, start_works
 from pipeline.read.access import Access
-from pipeline.types import Item, Job, Made, Rights
+from pipeline.types import Item, Job, Made, MemoryPlan, Rights
 from pipeline.write.cog import rights_tags
 from pipeline.write.thumbnail import write_thumbnail
-from pipeline.write.tile import TileWriter, WriteOptions
+from pipeline.write.tile import TileWriter, WriteOptions, writing
+from pipeline.write.zarr_attributes import Extent
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from pipeline.products._lazy import Cube
 
 __all__ = ["PRODUCT", "QA_EMPTY", "QA_LOST", "VERSION", "Sentinel2", "Sentinel2Config"]
 
-VERSION = 1
+VERSION = 2
 """Raise it when the same inputs and parameters give other pixels; a golden test watches."""
 
 
@@ -87,40 +95,45 @@ class Sentinel2:
             return ()
         return (f"{config.name}: harmonise names {', '.join(unused)}, which no scene of {config.source} is from",)
 
-    def make(self, job: Job, entry: ProductConfig, context: Context, workdir: Path) -> Made:
+    def make(
+        self, jobs: Sequence[Job], entry: ProductConfig, context: Context, folders: Sequence[Path], memory: MemoryPlan
+    ) -> Sequence[Made]:
         config = _own(entry)
-        recipe = _recipe(config, job)
-        with start_work(job, context, len(self.aliases(config)), accept_numbers) as work:
-            sources = find_sources(work, recipe)
-            offsets = _offsets(work, config, sources[0])
-            linears = [scene_linears(config, one.shift, item) for one, item in zip(offsets, job.items, strict=True)]
-            days = [job.items[day[0]].solar_day for day in days_of(job.items)]
-            series = days if isinstance(recipe.composite, Series) else ()
-            rights = _rights(job)
-            writer = TileWriter(work.geobox, workdir, context.write, rights_tags(rights), series, job.period)
-            tile = make_layers(work, recipe, sources, linears, writer)
-            colours = [name for name in ("red", "green", "blue") if name in tile.preview]
-            shown = [tile.preview[name] for name in (colours if len(colours) == 3 else config.bands[:1])]
-            thumbnail = write_thumbnail(shown, 0, workdir / "thumbnail.png")
-            return Made(
-                files=(*writer.finish(), thumbnail),
-                properties=_properties(job, config, offsets, tile),
-                rights=rights,
-                losses=work.ledger.losses,
-                warnings=(*work.ledger.notes, *_doubts(job, offsets)),
-                read_bytes=job.read_bytes,
-            )
+        recipe = _recipe(config)
+        if isinstance(recipe.composite, Series) and len(jobs) > 1:
+            # Whole layers of many days are on their way: of one tile at a time.
+            return [
+                made
+                for job, folder in zip(jobs, folders, strict=True)
+                for made in self.make([job], entry, context, [folder], job.memory)
+            ]
+        with (
+            start_works(jobs, context, len(self.aliases(config)), accept_numbers, memory.reads) as works,
+            writing() as thread,
+        ):
+            begun = [_begin(work, config, folder, thread) for work, folder in zip(works, folders, strict=True)]
+            make_layers([tile for tile, _ in begun], recipe, memory)
+            return [
+                _finish(tile, config, offsets, folder) for (tile, offsets), folder in zip(begun, folders, strict=True)
+            ]
 
     def open(self, job: Job, entry: ProductConfig, access: Access) -> xr.Dataset:
+        from pipeline.products._lazy import lazy_observations  # noqa: PLC0415 (xarray and Dask's arrays, for notebooks)
+
         return lazy_observations(self._cube(job, entry, access))
 
     def composite(self, job: Job, entry: ProductConfig, access: Access) -> xr.Dataset:
+        from pipeline.products._lazy import lazy_composite  # noqa: PLC0415 (the same)
+
         return lazy_composite(self._cube(job, entry, access))
 
     @staticmethod
     def _cube(job: Job, entry: ProductConfig, access: Access) -> Cube:
+        from pipeline.products._lazy import open_cube  # noqa: PLC0415 (the same)
+
         config = _own(entry)
-        return open_cube(job, _recipe(config, job), read_numbers, partial(lazy_linears, config, access), access)
+        read = partial(read_numbers, resampling=config.resampling)
+        return open_cube(job, _recipe(config, job), read, partial(lazy_linears, config, access), access)
 
 
 PRODUCT = Sentinel2()
@@ -141,6 +154,8 @@ def _parameters(config: Sentinel2Config) -> dict[str, object]:
         said["source"] = config.source  # coefficients may be found by it
     else:
         del said["harmonise"]
+    if config.resampling != "nearest":
+        said["resampling"] = config.resampling
     if config.extra_layers:
         said["layers"] = sorted(config.extra_layers)
     # Formulas come from a library, and may change with its version.
@@ -169,6 +184,38 @@ def _recipe(config: Sentinel2Config, job: Job | None = None) -> Recipe:
         reasons=reasons_band(MASK_WORDS) if "reasons" in config.extra_layers else None,
         layers=tuple(name for name in ("source", "doy") if name in config.extra_layers),
         indices=config.found_indices(),
+        resampling=config.resampling,
+    )
+
+
+def _begin(work: Work, config: Sentinel2Config, folder: Path, thread: Executor) -> tuple[Making, list[OffsetDecision]]:
+    """Who provides which pixel of a tile, what the numbers mean, and where its layers will go."""
+    job = work.job
+    recipe = _recipe(config, job)
+    sources, reasons = find_sources(work, recipe)
+    offsets = _offsets(work, config, sources)
+    linears = [scene_linears(config, one.shift, item) for one, item in zip(offsets, job.items, strict=True)]
+    series = isinstance(recipe.composite, Series)
+    days = tuple(job.items[day[0]].solar_day for day in days_of(job.items)) if series else ()
+    extent = Extent(work.geobox, job.period, days)
+    writer = TileWriter(extent, folder, work.context.write, rights_tags(_rights(job)), thread)
+    count = np.zeros(work.geobox.shape.yx, np.uint16)
+    return Making(Part(work, sources, linears), reasons, writer, count), offsets
+
+
+def _finish(tile: Making, config: Sentinel2Config, offsets: list[OffsetDecision], folder: Path) -> Made:
+    """The tile's files, and what its item says of them."""
+    work, job = tile.part.work, tile.part.work.job
+    colours = [name for name in ("red", "green", "blue") if name in tile.preview]
+    shown = [tile.preview[name] for name in (colours if len(colours) == 3 else config.bands[:1])]
+    thumbnail = write_thumbnail(shown, 0, folder / "thumbnail.png")
+    return Made(
+        files=(*tile.writer.finish(), thumbnail),
+        properties=_properties(job, config, offsets, tile.count),
+        rights=_rights(job),
+        losses=work.ledger.losses,
+        warnings=(*work.ledger.notes, *_doubts(job, offsets)),
+        read_bytes=job.read_bytes,
     )
 
 
@@ -187,8 +234,8 @@ def _offsets(work: Work, config: Sentinel2Config, sources: Sources) -> list[Offs
     return list(work.pool.map(decide, range(len(work.job.items))))
 
 
-def _properties(job: Job, config: Sentinel2Config, offsets: list[OffsetDecision], tile: Tile) -> dict[str, object]:
-    items, count = job.items, tile.count
+def _properties(job: Job, config: Sentinel2Config, offsets: list[OffsetDecision], count: Layer) -> dict[str, object]:
+    items = job.items
     days = len(days_of(items))
     made = "time series" if config.composite == "none" else config.composite
     return {

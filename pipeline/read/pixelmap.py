@@ -21,7 +21,11 @@ from pipeline.types import Affine6, Grid
 MAX_ERROR_PX = 0.02
 """Bound on the coordinate error of an interpolated plan, in source pixels (checked halfway between all mesh nodes)."""
 _OUTSIDE = -1.0e9
-_MESH_STEPS = (64, 32, 16, 8, 4, 2, 1)
+_COARSE_STEPS, _FINE_STEPS = (64, 32), (16, 8, 4, 2, 1)
+"""Target pixels between nodes, to be tried in turn; powers of two, so that to divide by one is exact."""
+
+Nodes = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Fractional source (rows, columns) at the nodes of a mesh."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,32 +78,86 @@ def _covered(mesh: NDArray[np.float64], size: int) -> NDArray[np.int64]:
     return np.arange(max(0, int(np.floor(inside.min()))), min(size, int(np.floor(inside.max())) + 1))
 
 
-@lru_cache(maxsize=256)
 def pixel_map(source: Grid, target: GeoBox) -> PixelMap:
     """The plan from `source` to `target`; pure, cached per process. Raises ValueError for a singular transform."""
-    inverse = _invert(source.transform)
-    same_crs = str(target.crs).upper() == source.crs.upper()
-    none_i, none_f = np.empty(0, np.int64), np.empty((0, 0), np.float64)
-    if same_crs and inverse[1] == inverse[3] == 0 and target.transform.b == target.transform.d == 0:
+    # As a Grid: to look a GeoBox up takes twenty times as long, and tiles look plans up thousands of times.
+    grid = grid_of(target)
+    return _plan(source, grid) or _fine_plan(source, grid)
+
+
+def grid_of(target: GeoBox) -> Grid:
+    """A target grid in the words of a source."""
+    a, b, c, d, e, f = target.transform[:6]
+    return Grid(str(target.crs), (a, b, c, d, e, f), target.shape.yx)
+
+
+@lru_cache(maxsize=1024)
+def _plan(source: Grid, target: Grid) -> PixelMap | None:
+    """By index or by a coarse mesh, in some ten kilobytes; None where a finer mesh is needed."""
+    if same_axes(source, target):
+        a, _, west, _, e, north = invert(source.transform)
         x, y = _centres(target)
-        rows, cols = _floor(inverse[4] * (y - inverse[5])), _floor(inverse[0] * (x - inverse[2]))
-        return PixelMap(target.shape.yx, source.shape, rows, cols, none_f, none_f, 1)
-    for step in _MESH_STEPS:
-        mesh = _mesh(source, target, step)
+        none = np.empty((0, 0))
+        return PixelMap(target.shape, source.shape, _floor(e * (y - north)), _floor(a * (x - west)), none, none, 1)
+    for step in _COARSE_STEPS:
+        mesh = mesh_of(source, target, step)
+        if _mesh_error(source, target, mesh, step) <= MAX_ERROR_PX:
+            return _by_mesh(source, target, mesh, step)
+    return None
+
+
+@lru_cache(maxsize=8)
+def _fine_plan(source: Grid, target: Grid) -> PixelMap:
+    """By a mesh of up to one node a pixel, so of many megabytes; only strongly bent grids need it."""
+    for step in _FINE_STEPS:
+        mesh = mesh_of(source, target, step)
         if step == 1 or _mesh_error(source, target, mesh, step) <= MAX_ERROR_PX:
             break
-    return PixelMap(target.shape.yx, source.shape, none_i, none_i, *mesh, step)
+    return _by_mesh(source, target, mesh, step)
+
+
+def _by_mesh(source: Grid, target: Grid, mesh: Nodes, step: int) -> PixelMap:
+    none = np.empty(0, np.int64)
+    return PixelMap(target.shape, source.shape, none, none, *mesh, step)
+
+
+@lru_cache(maxsize=1024)
+def coarseness(source: Grid, target_crs: str, target: Affine6) -> tuple[float, float]:
+    """How many source pixels one pixel of a target grid is long, along its (rows, columns).
+
+    target: the grid's transform, of which only the sizes matter: it is measured at the source's centre, so it is the
+    same for all tiles of a grid. Infinite where the target's projection does not reach the source's centre.
+    """
+    a, b, _, d, e, _ = target
+    row, col = source.shape[0] / 2, source.shape[1] / 2
+    sa, sb, sc, sd, se, sf = source.transform
+    x, y = sa * col + sb * row + sc, sd * col + se * row + sf
+    if target_crs.upper() != source.crs.upper():
+        x, y = _transformer(source.crs, target_crs).transform(x, y)
+    if not np.isfinite([x, y]).all():
+        return np.inf, np.inf
+    here = Grid(target_crs, (a, b, float(x), d, e, float(y)), (1, 1))
+    along = np.array([[-0.5, 0.5, 0.0, 0.0], [0.0, 0.0, -0.5, 0.5]])
+    rows, cols = exact_coordinates(source, here, *along)
+    steps = np.hypot(rows[1::2] - rows[::2], cols[1::2] - cols[::2])
+    return float(steps[1]), float(steps[0])
+
+
+def same_axes(source: Grid, target: Grid) -> bool:
+    """Whether rows and columns of the two are parallel, so that each maps by itself."""
+    straight = source.transform[1] == source.transform[3] == target.transform[1] == target.transform[3] == 0
+    return straight and target.crs.upper() == source.crs.upper()
 
 
 def exact_coordinates(
-    source: Grid, target: GeoBox, cols: NDArray[Any], rows: NDArray[Any]
+    source: Grid, target: Grid, cols: NDArray[Any], rows: NDArray[Any]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Fractional source (rows, cols) of target pixel coordinates (0.5 is the first pixel's centre), by pyproj."""
-    a, b, c, d, e, f = _invert(source.transform)
-    to_x, to_y = target.transform[:3], target.transform[3:6]
+    a, b, c, d, e, f = invert(source.transform)
+    to_x, to_y = target.transform[:3], target.transform[3:]
     x, y = to_x[0] * cols + to_x[1] * rows + to_x[2], to_y[0] * cols + to_y[1] * rows + to_y[2]
-    if str(target.crs).upper() != source.crs.upper():
-        x, y = _transformer(str(target.crs), source.crs).transform(x, y)
+    if target.crs.upper() != source.crs.upper():
+        x, y = _transformer(target.crs, source.crs).transform(x, y)
     dx, dy = np.asarray(x) - c, np.asarray(y) - f
     return d * dx + e * dy, a * dx + b * dy
 
@@ -109,11 +167,10 @@ def _transformer(target_crs: str, source_crs: str) -> Transformer:
     return Transformer.from_crs(target_crs, source_crs, always_xy=True)
 
 
-def _centres(target: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _centres(target: Grid) -> tuple[NDArray[Any], NDArray[Any]]:
     """X of every column's and y of every row's centre, for a target that is not rotated."""
-    x = target.transform.c + target.transform.a * (np.arange(target.shape[1]) + 0.5)
-    y = target.transform.f + target.transform.e * (np.arange(target.shape[0]) + 0.5)
-    return x, y
+    a, _, west, _, e, north = target.transform
+    return west + a * (np.arange(target.shape[1]) + 0.5), north + e * (np.arange(target.shape[0]) + 0.5)
 
 
 def _floor(coordinate: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -121,7 +178,7 @@ def _floor(coordinate: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.floor(coordinate + 1e-9).astype(np.int64)
 
 
-def _invert(transform: Affine6) -> Affine6:
+def invert(transform: Affine6) -> Affine6:
     """(a', b', origin x, d', e', origin y): column = a'(x - ox) + b'(y - oy), row = d'(x - ox) + e'(y - oy)."""
     a, b, c, d, e, f = transform
     det = a * e - b * d
@@ -130,7 +187,8 @@ def _invert(transform: Affine6) -> Affine6:
     return (e / det, -b / det, c, -d / det, a / det, f)
 
 
-def _mesh(source: Grid, target: GeoBox, step: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def mesh_of(source: Grid, target: Grid, step: int) -> Nodes:
+    """Exact coordinates at the centre of every `step`-th target pixel, and one beyond the last."""
     height, width = target.shape
     nodes = [np.arange(-(-(side - 1) // step) + 1) * step + 0.5 for side in (width, height)]
     rows, cols = exact_coordinates(source, target, *np.meshgrid(*nodes))
@@ -139,9 +197,7 @@ def _mesh(source: Grid, target: GeoBox, step: int) -> tuple[NDArray[np.float64],
     return np.ascontiguousarray(rows), np.ascontiguousarray(cols)
 
 
-def _mesh_error(
-    source: Grid, target: GeoBox, mesh: tuple[NDArray[np.float64], NDArray[np.float64]], step: int
-) -> float:
+def _mesh_error(source: Grid, target: Grid, mesh: Nodes, step: int) -> float:
     """Largest distance, in source pixels, between interpolated and exact coordinates halfway between the nodes.
 
     On the cells' sides as well as in their middles: from one conformal projection to another (UTM, Mercator, polar

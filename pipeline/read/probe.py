@@ -61,6 +61,9 @@ def _probe_http(href: str, access: Access) -> Finding:
         return Finding(transient=True, cause=f"no answer from the server: {type(error).__name__}")
     except AssetError as error:
         return Finding(transient=isinstance(error, TransientAssetError), cause=error.cause)
+    except ValueError as error:
+        # Such as a host's name that is too long: the client of https lets another library's error through.
+        return Finding(transient=False, cause=f"no address that can be asked: {type(error).__name__}")
     if status in {200, 206}:
         return _judge_bytes(head, int(size) if size.isdigit() else None)
     refused = status in {401, 403} and access.sign in {"planetary-computer", "earthdata"}

@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyogrio
 import shapely
-from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 from shapely.geometry.base import BaseGeometry
@@ -97,6 +95,9 @@ def _read_tiles(path: Path, grid: GridConfig) -> tuple[str, ...]:
 
 
 def _read_regions(config: AreaConfig) -> tuple[Region, ...]:
+    import pyogrio  # noqa: PLC0415 (GDAL's vector side, only for files of shapes)
+    from pyogrio.errors import DataLayerError, DataSourceError  # noqa: PLC0415 (the same)
+
     path = Path(str(config.vector))
     layer = _layer(path, config.layer)
     try:
@@ -122,6 +123,9 @@ def _read_regions(config: AreaConfig) -> tuple[Region, ...]:
 
 def _layer(path: Path, asked: str | None) -> str:
     """The layer to read. Raises ConfigError where there is none of that name, or a choice."""
+    import pyogrio  # noqa: PLC0415 (as above)
+    from pyogrio.errors import DataSourceError  # noqa: PLC0415 (the same)
+
     if not path.exists():
         raise ConfigError(f"area.vector: {path}: there is no such file; a relative path counts from the config file")
     try:

@@ -105,7 +105,7 @@ def make_again(inputs: Inputs, name: str, folder: Path) -> tuple[Job, Made]:
             f"{name}: this version plans another job: fingerprint {job.fingerprint if job else 'none'}, expected "
             f"{inputs.fingerprint} ({changes}); install the version that the item names in processing:software"
         )
-    made = product.make(job, entry, context, folder)
+    (made,) = product.make([job], entry, context, [folder], job.memory)
     document = write_inputs(job, plan, inputs.recipe)
     own = write_json_file(document, folder / "inputs.json", "inputs", title="Inputs and parameters")
     return job, Made((*made.files, own), made.properties, made.rights, made.losses, made.warnings)

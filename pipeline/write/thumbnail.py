@@ -41,7 +41,7 @@ def write_thumbnail(
     layers = [*(_stretched(array, valid) for array in small), np.where(valid, 255, 0).astype(np.uint8)]
     rows, columns = valid.shape
     # A grid of its own keeps rasterio from warning of a missing one; without PAM it is written nowhere.
-    profile = {"width": columns, "height": rows, "count": len(layers), "dtype": "uint8"}
+    profile = {"width": columns, "height": rows, "count": len(layers), "dtype": "uint8", "ZLEVEL": 1}
     try:
         with (
             rasterio.Env(GDAL_PAM_ENABLED="NO"),

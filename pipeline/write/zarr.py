@@ -13,12 +13,10 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import zarr
-from zarr.codecs import BloscCodec
 
 from pipeline.errors import OutputError
 from pipeline.types import Band, DataFile, Json
@@ -27,13 +25,15 @@ from pipeline.write.files import json_bytes, write_json_file
 from pipeline.write.manifest import list_folder, render_manifest
 from pipeline.write.zarr_attributes import Extent, band_attributes, coordinate_variables, group_attributes
 
+if TYPE_CHECKING:
+    import zarr
+
 MEDIA_TYPE = "application/vnd.zarr; version=3"
 KEY, MANIFEST_KEY = "zarr", "zarr-manifest"
 SHARD_PX = 2048
 """Longest side of a shard."""
 METADATA = "zarr.json"
 Array = npt.NDArray[Any]
-ZarrArray = zarr.Array[Any]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class _Filled:
     """One band's array and the days that are in it; no day at all, None, where it is not of the time series."""
 
     band: Band
-    array: ZarrArray
+    array: zarr.Array[Any]
     days: set[date | None]
 
     def fields(self) -> dict[str, Json]:
@@ -70,27 +70,30 @@ class ZarrTile:
 
     def __init__(self, extent: Extent, folder: Path, options: ZarrOptions, tags: Mapping[str, str]) -> None:
         """folder: the store, made here. tags: licence and attribution. Raises OutputError for an extent beyond it."""
+        import zarr  # noqa: PLC0415 (slow to import, and most runs write COGs alone)
+
         self._extent, self._folder, self._options, self._tags = extent, folder, options, tags
         variables = coordinate_variables(extent)
-        self._group = zarr.open_group(folder, mode="w", zarr_format=3)
         self._keys = {METADATA}
         self._bands: dict[str, _Filled] = {}
-        for name, (dims, values, attributes) in variables.items():
-            array = self._group.create_array(
-                name,
-                shape=values.shape,
-                dtype=values.dtype,
-                chunks=values.shape,
-                compressors=None,
-                dimension_names=dims,
-                attributes=attributes,
-                config={"write_empty_chunks": True},
-            )
-            array[...] = values
-            self._keys |= set(_keys(name, values.shape, values.shape))
         beside = [name for name in ("spatial_ref", "time_bnds") if name in variables]
         self._coordinates = ["spatial_ref", *(name for name in ("time",) if name in variables and not extent.days)]
-        self._group.attrs.put({**group_attributes(extent.geobox, tags), "coordinates": " ".join(beside)})
+        with _named(folder.name):
+            self._group = zarr.open_group(folder, mode="w", zarr_format=3)
+            for name, (dims, values, attributes) in variables.items():
+                array = self._group.create_array(
+                    name,
+                    shape=values.shape,
+                    dtype=values.dtype,
+                    chunks=values.shape,
+                    compressors=None,
+                    dimension_names=dims,
+                    attributes=attributes,
+                    config={"write_empty_chunks": True},
+                )
+                array[...] = values
+                self._keys |= set(_keys(name, values.shape, values.shape))
+            self._group.attrs.put({**group_attributes(extent.geobox, tags), "coordinates": " ".join(beside)})
 
     def add(self, data: Array, band: Band, day: date | None = None) -> None:
         """Write one layer, (y, x) of `band.dtype` in stored numbers, and read it back. Raises OutputError."""
@@ -103,16 +106,17 @@ class ZarrTile:
                 f"{name}, band {band.name}: found a layer of {day or 'no day'}; expected each layer once, and all of a "
                 f"band with a day of the series ({', '.join(map(str, series)) or 'there is none'}), or one without"
             )
-        if filled is None:
-            filled = self._bands[band.name] = _Filled(band, self._create(band, in_time=day is not None), set())
-        filled.days.add(day)
         at = () if day is None else (series.index(day),)
         with _named(f"{name}, band {band.name}"):
+            if filled is None:
+                filled = self._bands[band.name] = _Filled(band, self._create(band, in_time=day is not None), set())
+            filled.days.add(day)
             filled.array[at or ...] = data
         for row in range(0, data.shape[0], SHARD_PX):
             strip = data[row : row + SHARD_PX]
             stored = np.asarray(filled.array[(*at, slice(row, row + SHARD_PX))])
-            if stored.dtype != strip.dtype or stored.tobytes() != strip.tobytes():
+            bits = f"u{strip.itemsize}"  # so that NaN equals itself, and -0 does not equal 0
+            if stored.dtype != strip.dtype or not np.array_equal(stored.view(bits), strip.view(bits)):
                 raise OutputError(f"{name}, band {band.name}: rows from {row} read back other than written")
 
     def finish(self) -> tuple[DataFile, DataFile]:
@@ -127,9 +131,10 @@ class ZarrTile:
         if found := {one.key for one in objects} ^ self._keys:
             raise OutputError(f"{name}: missing, or not expected: {', '.join(sorted(found))}")
         path = self._folder.with_name(f"{MANIFEST_KEY}.json")
-        manifest = write_json_file(
-            render_manifest(objects), path, MANIFEST_KEY, title="Objects of the Zarr store", role="manifest"
-        )
+        with _named(path.name):
+            manifest = write_json_file(
+                render_manifest(objects), path, MANIFEST_KEY, title="Objects of the Zarr store", role="manifest"
+            )
         fields: dict[str, Json] = {
             "bands": [filled.fields() for filled in self._bands.values()],
             **grid_fields(self._extent.geobox),
@@ -138,7 +143,9 @@ class ZarrTile:
         store = DataFile(KEY, self._folder, MEDIA_TYPE, ("data",), "Zarr store", manifest.sha256, size, fields, objects)
         return store, manifest
 
-    def _create(self, band: Band, *, in_time: bool) -> ZarrArray:
+    def _create(self, band: Band, *, in_time: bool) -> zarr.Array[Any]:
+        from zarr.codecs import BloscCodec  # noqa: PLC0415 (as above)
+
         shape: tuple[int, ...] = tuple(self._extent.geobox.shape)
         chunks, objects = _cut(shape, self._options)
         dims: tuple[str, ...] = ("y", "x")

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
+import requests
+from distributed import KilledWorker
 from distributed.client import default_client
 
 from cluster.backend import BACKENDS, ClusterError, open_cluster, render
@@ -38,6 +46,48 @@ def test_it_opens_what_it_rendered_and_leaves_nothing() -> None:
     )
     # Python's own resource tracker serves every later cluster and ends with this process.
     assert [child for child in alive if "resource_tracker" not in " ".join(child.cmdline())] == []
+
+
+def test_its_dashboard_is_there_when_somebody_looks() -> None:
+    """It comes up with the first request; pages that do not exist are not found, before and after."""
+    with open_cluster(SPEC) as client:
+        root = client.dashboard_link.removesuffix("status")
+        answers = [requests.get(root + page, timeout=30) for page in ("health", "nowhere", "status", "", "nowhere")]
+    assert [answer.status_code for answer in answers] == [200, 404, 200, 200, 404]
+    assert "bokeh" in answers[2].text.lower()
+    assert answers[3].url == f"{root}status"
+
+
+def _fresh_pages() -> int:
+    """Pages that the second half of sixty buffers of 16 MiB needed, each let go before the next."""
+    faults = []
+    for _ in range(2):
+        for _ in range(30):
+            np.empty(2**24, np.uint8).fill(1)
+        faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+    return faults[1] - faults[0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator only")
+def test_a_worker_uses_memory_again() -> None:
+    """Thirty times 4,096 pages would be a third of a tile's time."""
+    with open_cluster(SPEC) as client:
+        assert client.submit(_fresh_pages).result(timeout=60) < 3 * 4096
+
+
+@pytest.mark.long
+def test_a_task_that_ends_its_worker_runs_once_more_and_then_comes_back(tmp_path: Path) -> None:
+    """One lost worker is bad luck; and whoever gave the task decides what two mean."""
+    with open_cluster(SPEC) as client:
+        lost = client.submit(_end_worker, tmp_path, pure=False)
+        with pytest.raises(KilledWorker, match="2 different workers"):
+            lost.result(timeout=60)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def _end_worker(folder: Path) -> None:
+    (folder / str(os.getpid())).touch()
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _log_as_a_closing_worker() -> None:

@@ -69,7 +69,8 @@ AT_THE_KEY = [
     ("run.retries", "-1", "found -1; allowed: a whole number, at least 0"),
     ("run.retries", "1.0", "found 1.0; allowed: a whole number, at least 0"),
     ("run.missing_assets.max_fraction", "1.5", "found 1.5; allowed: a number, at least 0, at most 1"),
-    ("run.budget_usd", "40", "unknown key; allowed: retries, missing_assets"),
+    ("run.budget_usd", "40", "unknown key; allowed: retries, missing_assets, super_tile"),
+    ("run.super_tile", "3", "found 3; allowed: one of auto, 1, 2, 4"),
 ]  # fmt: skip
 
 AROUND_THE_KEY = [

@@ -1,55 +1,78 @@
-"""Tasks that stand in for `run_job`; they share this module's state, since the test cluster runs in this process."""
+"""Tasks that stand in for `run_group`; they share this module's state, since the test cluster runs in this process."""
 
 from __future__ import annotations
 
 import threading
 import time
+from types import SimpleNamespace
 
+from distributed import KilledWorker
+
+from pipeline.plan.groups import Group
 from pipeline.types import Job, Outcome, Status
 
 lock = threading.Lock()
 stop = threading.Event()
 order: list[tuple[str, int]] = []
-running, most = [0], [0]
+running, most, deaths = [0], [0], [0]
 
 
 def reset() -> None:
     """Forget earlier tests."""
     stop.clear()
     order.clear()
-    running[0] = most[0] = 0
+    running[0] = most[0] = deaths[0] = 0
 
 
 def outcome(job: Job, status: Status, attempt: int) -> Outcome:
     return Outcome(job.id, job.region, job.fingerprint, status, attempts=attempt)
 
 
-def succeed(job: Job, _: object, attempt: int) -> Outcome:
+def succeed(group: Group, _: object, attempt: int) -> list[Outcome]:
     """Done, after a moment in which the number of running tasks is noted."""
     with lock:
-        order.append((job.tile.id, attempt))
+        order.extend((job.tile.id, attempt) for job in group.jobs)
         running[0] += 1
         most[0] = max(most[0], running[0])
     time.sleep(0.02)
     with lock:
         running[0] -= 1
-    return outcome(job, Status.DONE, attempt)
+    return [outcome(job, Status.DONE, attempt) for job in group.jobs]
 
 
-def retry_t0_twice(job: Job, _: object, attempt: int) -> Outcome:
+def retry_t0_twice(group: Group, _: object, attempt: int) -> list[Outcome]:
     """Tile t0 meets a passing fault twice."""
     with lock:
-        order.append((job.tile.id, attempt))
-    return outcome(job, Status.RETRY if job.tile.id == "t0" and attempt < 3 else Status.DONE, attempt)
+        order.extend((job.tile.id, attempt) for job in group.jobs)
+    return [
+        outcome(job, Status.RETRY if job.tile.id == "t0" and attempt < 3 else Status.DONE, attempt)
+        for job in group.jobs
+    ]
 
 
-def die(_job: Job, _: object, attempt: int) -> Outcome:
+def die(_group: Group, _: object, attempt: int) -> list[Outcome]:
     """A task that leaves no record of its own."""
     raise MemoryError(f"attempt {attempt}")
 
 
-def ask_to_stop(job: Job, _: object, attempt: int) -> Outcome:
+def ask_to_stop(group: Group, _: object, attempt: int) -> list[Outcome]:
     """The user presses Ctrl-C while this runs."""
     stop.set()
     time.sleep(0.1)
-    return outcome(job, Status.DONE, attempt)
+    return [outcome(job, Status.DONE, attempt) for job in group.jobs]
+
+
+def end_worker_with_t2(group: Group, _: object, attempt: int) -> list[Outcome]:
+    """Tile t2 ends its worker, and with that everything that runs there at the same time."""
+    names = [job.tile.id for job in group.jobs]
+    with lock:
+        order.extend((name, attempt) for name in names)
+        before = deaths[0]
+        deaths[0] += "t2" in names
+        running[0] += 1
+    time.sleep(0.05)
+    with lock:
+        running[0] -= 1
+        if deaths[0] > before:
+            raise KilledWorker("task", SimpleNamespace(address="here"), 0)  # type: ignore[arg-type]
+    return [outcome(job, Status.DONE, attempt) for job in group.jobs]

@@ -52,6 +52,8 @@ def _rows(folder: Path) -> Iterator[str]:
     for name, options in _FORMATS.items():
         profile: dict[str, Any] = {"width": SIDE, "height": SIDE, "count": 1, "dtype": "uint16", "tiled": True}
         profile |= {"blockxsize": BLOCK, "blockysize": BLOCK, "transform": GRID.transform, **options}
+        if options["driver"] == "GTiff":
+            profile["crs"] = "EPSG:32633"  # as scenes have, so that they are read as scenes are
         with rasterio.open(folder / "whole", "w", **profile) as dataset:
             dataset.write(pixels, 1)
         whole = (folder / "whole").read_bytes()

@@ -33,7 +33,7 @@ sources:
   s2: {{items: {world}/s2/collection.json}}
 products:
   - {{product: sentinel2, source: s2, bands: [red]}}
-run: {{missing_assets: {{max_fraction: 0.5}}}}
+run: {{super_tile: 1, missing_assets: {{max_fraction: 0.5}}}}
 """
 JOBS = 8
 """Four tiles around the edge of two UTM zones, in each of two months."""

@@ -16,10 +16,12 @@ import numpy as np
 import pytest
 import rasterio
 
-import pipeline.read.raster
+import pipeline.read.gdal
+import pipeline.read.geotiff
 from pipeline.errors import PermanentAssetError
 from pipeline.execute.task import run_job
 from pipeline.read.access import Access, check_href
+from pipeline.read.geotiff import GeoTiff
 from pipeline.read.raster import Raster, attempt, open_raster
 from pipeline.types import Asset, Status
 from tests.faults._worlds import CHECKOUT, GRID, World, prepare_world, read_band, run_world, write_tif
@@ -105,7 +107,8 @@ def test_a_hostile_href_costs_its_asset_and_nothing_is_opened(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("opened")
 
-    monkeypatch.setattr(pipeline.read.raster, "DatasetReader", never)
+    monkeypatch.setattr(pipeline.read.gdal, "DatasetReader", never)
+    monkeypatch.setattr(pipeline.read.geotiff, "open_source", never)
     with pytest.raises(PermanentAssetError, match="href refused"):
         attempt(Asset("red", href), Access(), "item", lambda raster: raster.grid)
     assert wire == []
@@ -176,7 +179,7 @@ def test_a_vrt_by_the_name_of_a_tif_is_not_followed(tmp_path: Path, wire: list[s
     assert wire == []
 
 
-@pytest.mark.parametrize("tag", ["OVERVIEW_FILE", "MASK_FILE"])
+@pytest.mark.parametrize("tag", ["OVERVIEW_FILE", "MASK_FILE", "overview_file", "Overview_File"])
 def test_a_tiff_that_points_to_another_file_is_refused(tmp_path: Path, wire: list[str], tag: str) -> None:
     path = write_tif(tmp_path / "scene.tif", np.ones(GRID.shape, np.uint16), GRID)
     with rasterio.open(path, "r+") as dataset:
@@ -216,7 +219,9 @@ REFUSED = {
 MEASURE = """\
 import resource, sys
 from pipeline.errors import PermanentAssetError
-from pipeline.read.raster import Access, Asset, Grid, attempt
+from pipeline.read.access import Access
+from pipeline.read.raster import attempt
+from pipeline.types import Asset, Grid
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -246,6 +251,7 @@ def test_a_window_that_no_worker_could_hold_is_refused_before_it_is_read(tmp_pat
     path = write_tif(tmp_path / "scene.tif", np.ones(GRID.shape, np.uint16), GRID)
 
     def claim_more(raster: Raster) -> None:
+        assert isinstance(raster, GeoTiff)
         replace(raster, grid=replace(raster.grid, shape=(10**6, 10**6))).read(slice(0, 10**6), slice(0, 10**6))
 
     with pytest.raises(PermanentAssetError, match=r"needs 2,000,000,000,000 bytes of it at once"):

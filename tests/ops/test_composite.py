@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pipeline.ops.composite import Reducer, comparators, maximum, mean, median, minimum, percentile
+from pipeline.ops.composite import Reducer, maximum, mean, median, minimum, percentile
+from pipeline.ops.ranks import comparators, middle_comparators
 
 
 def plain_median(stack: NDArray[np.uint16]) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
@@ -53,25 +54,33 @@ REDUCERS: dict[str, tuple[Reducer, Callable[[list[int]], int]]] = {
 
 
 @given(
-    st.integers(1, 70), st.integers(1, 4), st.integers(1, 9), st.floats(0, 1), st.integers(0, 2**32 - 1), st.booleans()
+    st.integers(1, 400), st.integers(1, 4), st.integers(1, 9), st.floats(0, 1), st.integers(0, 2**32 - 1), st.booleans()
 )
 @settings(max_examples=150, deadline=None)
 def test_the_median_is_numpys(dates: int, height: int, width: int, missing: float, seed: int, few: bool) -> None:
     """Any share missing, also everything; with many equal numbers and with numbers over the whole range."""
     random = np.random.default_rng(seed)
-    stack = random.integers(1, 5 if few else 65535, (dates, height, width)).astype(np.uint16)
+    stack = random.integers(1, 5 if few else 65536, (dates, height, width)).astype(np.uint16)
     stack[random.uniform(size=stack.shape) < missing] = 0
     for found, expected in zip(run(stack), plain_median(stack), strict=True):
         np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("dates", range(1, 71))
+@pytest.mark.parametrize("dates", range(1, 401))
 def test_every_number_of_dates(dates: int) -> None:
-    """All of them valid, the values a shuffled row: the network sorts whatever its length."""
+    """The values a shuffled row, all of them valid and then some of them: of any number, the right ranks are found."""
     random = np.random.default_rng(dates)
     stack = random.permuted(np.tile(np.arange(1, dates + 1, dtype=np.uint16)[:, None], (1, 40)), axis=0)[:, None, :]
-    for found, expected in zip(run(np.ascontiguousarray(stack)), plain_median(stack), strict=True):
-        np.testing.assert_array_equal(found, expected)
+    missing = stack * (random.uniform(size=stack.shape) < random.uniform(size=(1, 1, 40)))
+    for each in (stack, missing):
+        for found, expected in zip(run(each), plain_median(each), strict=True):
+            np.testing.assert_array_equal(found, expected)
+        for percent in (10, 90):
+            out, _ = run(each, percentile(percent))
+            expected_of = exact_percentile(percent)
+            for col in range(0, 40, 8):
+                values = [int(value) for value in each[:, 0, col] if value]
+                assert out[0, col] == (expected_of(values) if values else 0)
 
 
 def test_pixels_without_an_observation_are_nodata() -> None:
@@ -84,7 +93,7 @@ def test_pixels_without_an_observation_are_nodata() -> None:
 
 @pytest.mark.parametrize(
     ("values", "expected"),
-    [([1, 2], 2), ([2, 3], 2), ([3, 4], 4), ([65533, 65534], 65534), ([65534, 65534], 65534), ([1, 65534], 32768)],
+    [([1, 2], 2), ([2, 3], 2), ([3, 4], 4), ([65533, 65534], 65534), ([65535, 65535], 65535), ([1, 65534], 32768)],
 )
 def test_the_middle_of_two_is_rounded_half_to_even_without_overflow(values: list[int], expected: int) -> None:
     stack = np.array(values, np.uint16)[:, None, None]
@@ -113,12 +122,12 @@ def test_the_network_sorts_every_row_of_zeros_and_ones(count: int) -> None:
 @pytest.mark.parametrize("dates", [0, 1, 2, 3, 4, 63, 64, 65, 146])
 @pytest.mark.parametrize("name", REDUCERS)
 def test_every_reducer_is_its_definition_in_fractions(name: str, dates: int) -> None:
-    """Even and odd counts, nothing at all, many ties, and the ends of the range: 1, 65533 and 65534."""
+    """Even and odd counts, nothing at all, many ties, and the ends of the range: 1, 65534 and 65535."""
     reducer, expected = REDUCERS[name]
     random = np.random.default_rng(dates)
-    stack = random.integers(1, 65_535, (dates, 3, 40)).astype(np.uint16)
+    stack = random.integers(1, 65_536, (dates, 3, 40)).astype(np.uint16)
     stack[:, 1] = random.integers(1, 5, stack[:, 1].shape)
-    stack[:, 2] = random.choice([1, 65_533, 65_534], stack[:, 2].shape)
+    stack[:, 2] = random.choice([1, 65_534, 65_535], stack[:, 2].shape)
     stack[random.uniform(size=stack.shape) < 0.4] = 0
     out, count = run(stack, reducer)
     for row, col in np.ndindex(out.shape):
@@ -138,14 +147,43 @@ def test_a_percentile_is_numpys_but_for_the_rounding_of_halves(percent: int) -> 
     assert (np.abs(out - expected) <= 0.5 + 1e-6).all()
 
 
+@pytest.mark.parametrize("count", range(1, 15))
+def test_the_shorter_network_sorts_the_middle(count: int) -> None:
+    """The same principle; the places of the middle and of its lower neighbour are those of a whole sort."""
+    rows = (np.arange(2**count)[:, None] >> np.arange(count)) & 1
+    expected = np.sort(rows, axis=1)
+    for low, high in middle_comparators(count):
+        pair = rows[:, [low, high]]
+        rows[:, low], rows[:, high] = pair.min(axis=1), pair.max(axis=1)
+    for place in {count // 2, max(0, count // 2 - 1)}:
+        np.testing.assert_array_equal(rows[:, place], expected[:, place])
+
+
+@pytest.mark.parametrize("dates", [6, 80])
 @pytest.mark.parametrize("name", REDUCERS)
-def test_a_part_of_a_strip_is_the_strip_of_the_part(name: str) -> None:
-    """The production path hands slices of a strip to threads."""
+def test_a_part_of_a_strip_is_the_strip_of_the_part(name: str, dates: int) -> None:
+    """The production path hands slices of a strip to threads; the lazy path, chunks of any layout."""
     reducer = REDUCERS[name][0]
-    stack = np.random.default_rng(3).integers(0, 100, (6, 20, 600)).astype(np.uint16)
+    stack = np.random.default_rng(3).integers(0, 100, (dates, 20, 600)).astype(np.uint16)
     whole = run(stack, reducer)
     out, count = np.zeros((20, 600), np.uint16), np.zeros((20, 600), np.uint16)
     for part in (slice(0, 7), slice(7, 20)):
-        reducer(stack[:, part], out[part], count[part])
+        for columns in (slice(0, 1), slice(1, 555), slice(555, 600)):
+            reducer(stack[:, part, columns], out[part, columns], count[part, columns])
     np.testing.assert_array_equal(out, whole[0])
     np.testing.assert_array_equal(count, whole[1])
+    for view, place in ((stack[:, ::-1], np.s_[::-1]), (stack[..., ::3], np.s_[:, ::3])):
+        np.testing.assert_array_equal(run(view, reducer)[0], whole[0][place])
+    np.testing.assert_array_equal(run(np.asfortranarray(stack), reducer)[0], whole[0])
+    before = stack.copy()
+    stack.flags.writeable = False
+    run(stack, reducer)
+    np.testing.assert_array_equal(stack, before)
+
+
+def test_rows_whose_pixels_lie_apart_are_not_written() -> None:
+    """By name: the loops would write what lies between."""
+    stack, out = np.ones((3, 4, 5), np.uint16), np.zeros((4, 10), np.uint16)
+    with pytest.raises(ValueError, match="expected rows of adjacent pixels"):
+        median(stack, out[:, ::2], np.zeros((4, 5), np.uint16))
+    assert not out.any()

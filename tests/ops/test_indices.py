@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ PAIRS = SIDES.flatmap(lambda shape: st.tuples(arrays.arrays(np.uint16, shape), a
 
 
 @given(PAIRS)
+@settings(deadline=None)
 def test_the_index_is_the_rounded_quotient(bands: tuple[NDArray[np.uint16], NDArray[np.uint16]]) -> None:
     """In exact fractions, ties to even: 65535 against 1 does not wrap, equal bands give 0."""
     plus, minus = bands
@@ -32,6 +33,7 @@ def test_the_index_is_the_rounded_quotient(bands: tuple[NDArray[np.uint16], NDAr
 
 
 @given(PAIRS)
+@settings(deadline=None)
 def test_the_index_is_near_the_float_formula(bands: tuple[NDArray[np.uint16], NDArray[np.uint16]]) -> None:
     plus, minus = (band.astype(np.float64) for band in bands)
     valid = (plus > 0) & (minus > 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -116,3 +117,23 @@ def test_the_lazy_cube_refuses_what_a_run_refuses(planned: tuple[Session, Job]) 
     cube = session.open(replace(job, items=(other, *job.items[1:])))
     with pytest.raises(PermanentAssetError, match="declares scale 1e-05"):
         cube["red"].compute(scheduler="synchronous")
+
+
+@pytest.mark.parametrize(
+    ("stated", "found"),
+    [("\n  © Somebody,\n  2024\x07 ", "© Somebody, 2024"), (" \n", None), ({"name": "Somebody"}, None)],
+    ids=["in lines", "blank", "no text"],
+)
+def test_rights_are_told_in_one_line_however_a_catalogue_states_them(
+    world: SmallWorld, planned: tuple[Session, Job], stated: object, found: str | None
+) -> None:
+    """What no tag of a file could hold costs no tile; what says nothing leaves the product's own."""
+    session, job = planned
+    rights = {"license": "CC-BY-4.0", "attribution": stated}
+    items = tuple(replace(item, properties={**item.properties, **rights}) for item in job.items)
+    outcome = world.run(session, replace(job, items=items))
+    assert outcome.status is Status.DONE, outcome.cause
+    assert outcome.item_key is not None
+    properties = json.loads((world.output / outcome.item_key).read_text())["properties"]
+    assert properties["license"] == ("CC-BY-4.0" if found else "other")
+    assert properties["attribution"].startswith(found or "Contains modified Copernicus Sentinel data")

@@ -116,7 +116,7 @@ def test_pixels_are_pinned_to_the_product_version(world: SmallWorld) -> None:
         for key, raster in sorted(written(world, world.run(session, job)).items()):
             digest.update(key.encode())
             digest.update(np.ascontiguousarray(raster).tobytes())
-    assert (VERSION, digest.hexdigest()[:16]) == (1, "3afd9e836b5fc6d7")
+    assert (VERSION, digest.hexdigest()[:16]) == (2, "3afd9e836b5fc6d7")
 
 
 def test_numbers_of_another_scale_are_refused_by_name(world: SmallWorld) -> None:

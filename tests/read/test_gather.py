@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 
-from pipeline.read.gather import LARGEST, gather, observe
+from pipeline.read.gather import gather, observe
+from pipeline.read.loops import LARGEST
 from pipeline.read.pixelmap import PixelMap, pixel_map
 from pipeline.types import Grid
 

@@ -14,6 +14,7 @@ import rasterio
 from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
+from urllib3.exceptions import LocationParseError
 
 from pipeline.errors import AssetError, PermanentAssetError, TransientAssetError
 from pipeline.read import raster
@@ -63,7 +64,7 @@ def test_a_sound_file_is_read_with_few_requests(scene: bytes) -> None:
     with run_faulty({"/red.tif": scene}) as server:
         np.testing.assert_array_equal(read(server), pixels(scene))
         assert {request.path for request in server.requests} == {"/red.tif"}, "siblings were asked for"
-        assert server.count("/red.tif") <= 8
+        assert server.count("/red.tif") <= 2, "its head, and all its blocks at once"
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
@@ -212,6 +213,18 @@ def test_an_address_that_is_none_is_refused_by_name() -> None:
         PermanentAssetError, match=r"item scene-1, asset red: http://\[x/red\.tif: cannot be read: Invalid"
     ):
         read_layer(Asset("red", "http://[x/red.tif"), ACCESS, "scene-1", Target.rows_of(GEOBOX))
+
+
+def test_a_host_that_no_client_takes_is_the_assets_own_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its error is none of `requests`: urllib3's, which is a ValueError."""
+    href = f"http://{'a' * 300}/red.tif"
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise LocationParseError(href)
+
+    monkeypatch.setattr("pipeline.read.probe.requests.get", refuse)
+    with pytest.raises(PermanentAssetError, match="no address that can be asked: LocationParseError"):
+        read_layer(Asset("red", href), ACCESS, "scene-1", Target.rows_of(GEOBOX))
 
 
 @pytest.mark.parametrize(

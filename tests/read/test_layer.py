@@ -16,7 +16,8 @@ from odc.geo.geobox import GeoBox
 
 from pipeline.errors import PermanentAssetError
 from pipeline.read.access import Access
-from pipeline.read.layer import Target, read_layer, read_window
+from pipeline.read.layer import Target, fitting, read_layer, read_window
+from pipeline.read.raster import attempt
 from pipeline.types import Asset, Grid
 from tests.read.scenes import raw_scenes
 
@@ -182,3 +183,15 @@ def test_scenes_have_the_grid_this_folder_assumes(shared_data: Path) -> None:
         with rasterio.open(raw["assets"]["red"]["href"]) as source:
             assert tuple(source.transform[:6]) == (120, 0, 523_980, 0, -120, 5_076_000)
             assert (source.shape, str(source.crs)) == ((480, 480), "EPSG:32633")
+
+
+@pytest.mark.parametrize(("crs", "x"), [("EPSG:32633", 905_000), ("EPSG:32634", 437_000)])
+def test_a_coarse_tile_takes_the_same_level_on_both_sides_of_a_zone_edge(tmp_path: Path, crs: str, x: float) -> None:
+    """A pixel of 20 m is a little less than two of 10 m there, and a little more here."""
+    asset = write(tmp_path / "a.tif", numbers(), Affine(10, 0, 905_000, 0, -10, 5_000_000))
+    with rasterio.open(asset.href, "r+") as file:
+        file.build_overviews([2, 4])
+    tile = GeoBox((30, 25), Affine(20, 0, x, 0, -20, 5_000_000), crs)
+    assert attempt(asset, Access(), "scene", lambda raster: fitting(raster, tile).grid.shape) == (30, 25)
+    as_fine = GeoBox((60, 50), Affine(10, 0, x, 0, -10, 5_000_000), crs)
+    assert attempt(asset, Access(), "scene", lambda raster: fitting(raster, as_fine).grid.shape) == (60, 50)

@@ -14,7 +14,7 @@ from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 
 from pipeline.read.gather import gather
-from pipeline.read.pixelmap import MAX_ERROR_PX, PixelMap, pixel_map
+from pipeline.read.pixelmap import MAX_ERROR_PX, PixelMap, coarseness, pixel_map
 from pipeline.types import Grid
 
 NOISE_PX = 1e-6
@@ -211,3 +211,40 @@ def test_a_plan_is_made_once_per_pair_of_grids() -> None:
     assert pixel_map(UTM, target) is pixel_map(
         Grid(UTM.crs, UTM.transform, UTM.shape), GeoBox(target.shape, target.transform, target.crs)
     )
+
+
+def test_the_plans_of_a_group_of_tiles_are_kept() -> None:
+    """Sixteen tiles and the grids of nine scenes in three resolutions, asked for in turn."""
+    tiles = [GeoBox((8, 8), Affine(10, 0, 80 * tile, 0, -10, 0), "EPSG:32633") for tile in range(16)]
+    sources = [
+        Grid("EPSG:32633", (pixel, 0, 100.0 * at, 0, -pixel, 50), (9, 9)) for at in range(9) for pixel in (1, 2, 6)
+    ]
+    plans = [pixel_map(source, tile) for tile in tiles for source in sources]
+    again = [pixel_map(source, tile) for tile in tiles for source in sources]
+    assert all(plan is other for plan, other in zip(plans, again, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("source", "crs", "pixel", "expected"),
+    [
+        (UTM, "EPSG:32633", (10.0, -10.0), (1, 1)),
+        (UTM, "EPSG:32633", (60.0, -20.0), (2, 6)),
+        (UTM, "EPSG:32633", (5.0, 5.0), (0.5, 0.5)),
+        # A second of arc on the ground at 60 degrees north: 30.95 m along a meridian, half as much along the parallel.
+        (
+            Grid("EPSG:4326", (1 / 3600, 0, 14.5, 0, -1 / 3600, 60.5), (3600, 3600)),
+            "EPSG:32633",
+            (30.0, -30.0),
+            (0.97, 1.94),
+        ),
+        # No place on earth.
+        (Grid("EPSG:4326", (1, 0, 0, 0, -1, 100), (10, 10)), "EPSG:3857", (30.0, -30.0), (math.inf, math.inf)),
+    ],
+)
+def test_coarseness_is_how_many_source_pixels_a_target_pixel_is_long(
+    source: Grid, crs: str, pixel: tuple[float, float], expected: tuple[float, float]
+) -> None:
+    """Wherever the target begins, so that all tiles of a grid have the same."""
+    for west, north in ((0.0, 0.0), (500_000.0, 6_000_000.0)):
+        found = coarseness(source, crs, (pixel[0], 0, west, 0, pixel[1], north))
+        assert found == pytest.approx(expected, rel=0.005)

@@ -25,8 +25,9 @@ from pipeline.write.commit import commit
 from pipeline.write.files import write_json_file
 from pipeline.write.mosaic import write_mosaic
 from pipeline.write.store import Store, open_store
-from pipeline.write.tile import TileWriter, WriteOptions
+from pipeline.write.tile import TileWriter, WriteOptions, writing
 from pipeline.write.zarr import ZarrOptions
+from pipeline.write.zarr_attributes import Extent
 from tests.results.made import finish, open_mosaic, plan_of
 
 HEIGHT = Band("elevation", "int16", -32768, 0.1, 100.0, "m", "Height")
@@ -70,11 +71,14 @@ class Maker:
         folder = self._folder / f"local-{number}"
         folder.mkdir()
         days = sorted({day for _, _, day in layers if day is not None})
-        writer = TileWriter(geobox, folder, OPTIONS[store], rights_tags(RIGHTS), days, period)
-        for data, band, day in layers:
-            writer.add(data, band, day)
+        with writing() as thread:
+            extent = Extent(geobox, period, tuple(days))
+            writer = TileWriter(extent, folder, OPTIONS[store], rights_tags(RIGHTS), thread)
+            for data, band, day in layers:
+                writer.add(data, band, day)
+            files = writer.finish()
         inputs = write_json_file({"made": number}, folder / "inputs.json", "inputs", title="Inputs")
-        commit(self.store, job, Made((*writer.finish(), inputs), {}, RIGHTS))
+        commit(self.store, job, Made((*files, inputs), {}, RIGHTS))
         self.jobs.append(job)
         return job
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from pipeline.search import transfer
-from pipeline.search.catalog import Query, search_api
+from pipeline.search.api import search_api
+from pipeline.search.catalog import Query
 from pipeline.search.snapshot import search
 from tests.search.apis import COLLECTION, api_source, no_header, refused
 from tests.servers.faulty import Answer, FaultyServer, Request, Rule, always, run_faulty, truly

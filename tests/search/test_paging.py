@@ -11,7 +11,8 @@ from urllib.parse import parse_qs
 import pytest
 
 from pipeline.search import api, transfer
-from pipeline.search.catalog import Query, search_api
+from pipeline.search.api import search_api
+from pipeline.search.catalog import Query
 from pipeline.search.snapshot import search
 from tests.search.apis import COLLECTION, Paged, api_source, no_header, refused, run_paged, scenes
 from tests.search.makers import raw_item

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,16 +90,17 @@ def find_weed() -> str | None:
 
 
 @contextlib.contextmanager
-def run_weed(binary: str, folder: Path) -> Iterator[S3Server]:
+def run_weed(binary: str, folder: Path, further: Sequence[str] = ()) -> Iterator[S3Server]:
     """A server that keeps its data in `folder` and answers when the block begins; ended, with its children, after it.
 
+    further: options of its own command line.
     Raises RuntimeError with the end of its log when it does not answer within START_TIMEOUT_S.
     """
     server, arguments = _arguments(folder)
     log = folder / "weed.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [binary, *arguments],
+            [binary, *arguments, *further],
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=folder,
@@ -114,7 +115,7 @@ def run_weed(binary: str, folder: Path) -> Iterator[S3Server]:
 
 
 def _arguments(folder: Path) -> tuple[S3Server, list[str]]:
-    ports = _free_ports(len(PORT_OPTIONS))
+    ports = free_ports(len(PORT_OPTIONS))
     options = [f"{name}={port}" for name, port in zip(PORT_OPTIONS, ports, strict=True)]
     data = folder / "data"
     data.mkdir()
@@ -131,7 +132,7 @@ def _arguments(folder: Path) -> tuple[S3Server, list[str]]:
     return S3Server(f"http://127.0.0.1:{ports[0]}", "test-key", "test-secret"), ["mini", *fixed, *options]
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Distinct ports nothing listens on now; held together until all are known."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]

@@ -27,8 +27,9 @@ from pipeline.types import (
 from pipeline.write.cog import CogOptions, rights_tags
 from pipeline.write.files import write_json_file
 from pipeline.write.thumbnail import write_thumbnail
-from pipeline.write.tile import TileWriter, WriteOptions
+from pipeline.write.tile import TileWriter, WriteOptions, writing
 from pipeline.write.zarr import ZarrOptions
+from pipeline.write.zarr_attributes import Extent
 
 RED = Band("red", "uint16", 0, 1e-4, -0.1, "1", "Surface reflectance", "red", 0.665)
 NDVI = Band("ndvi", "float32", float("nan"), unit="1", description="Vegetation index")
@@ -86,10 +87,11 @@ def make_made(tmp_path: Path) -> MakeMade:
         count = (red % 5).astype(np.uint8)
         tags = rights_tags(RIGHTS)
         options = WriteOptions(cog=CogOptions(), zarr=ZarrOptions(chunk_px=256))
-        writer = TileWriter(geobox, folder, options, tags, period=job.period)
-        for data, band in ((red, RED), (ndvi, NDVI), (count, COUNT)):
-            writer.add(data, band)
-        files = list(writer.finish())
+        with writing() as thread:
+            writer = TileWriter(Extent(geobox, job.period), folder, options, tags, thread)
+            for data, band in ((red, RED), (ndvi, NDVI), (count, COUNT)):
+                writer.add(data, band)
+            files = list(writer.finish())
         files.append(write_thumbnail([red], 0, folder / "thumbnail.png"))
         files.append(write_json_file({"seed": seed}, folder / "inputs.json", "inputs", title="Inputs"))
         loss = AssetLoss("scene-9", "red", "/in/red.tif", "PermanentAssetError", "404", 1)

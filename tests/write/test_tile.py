@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import tracemalloc
 import uuid
+from collections.abc import Iterator
+from concurrent.futures import Executor
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from threading import Event, Thread
+from threading import enumerate as enumerate_threads
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -18,13 +23,15 @@ from odc.geo.geobox import GeoBox
 
 from pipeline.errors import OutputError
 from pipeline.types import Band, DataFile, Job, Made, Period, Rights
+from pipeline.write import tile
 from pipeline.write.cog import CogOptions, rights_tags
 from pipeline.write.commit import commit
 from pipeline.write.files import write_json_file
 from pipeline.write.stac import data_key
 from pipeline.write.store import open_store
-from pipeline.write.tile import TileWriter, WriteOptions
+from pipeline.write.tile import TileWriter, WriteOptions, writing
 from pipeline.write.zarr import ZarrOptions
+from pipeline.write.zarr_attributes import Extent
 from tests.plain_xarray import fingerprint, read_zarr
 from tests.servers.weed import S3Server
 
@@ -74,6 +81,12 @@ def bits(array: np.ndarray[Any, Any]) -> tuple[str, tuple[int, ...], bytes]:
     return str(array.dtype), array.shape, array.tobytes()
 
 
+@pytest.fixture
+def thread() -> Iterator[Executor]:
+    with writing() as thread:
+        yield thread
+
+
 def read_cog(file: DataFile) -> np.ndarray[Any, Any]:
     with rasterio.open(file.path) as source:
         return np.asarray(source.read(1))
@@ -83,11 +96,11 @@ def read_cog(file: DataFile) -> np.ndarray[Any, Any]:
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 @pytest.mark.parametrize("band", BANDS.values(), ids=BANDS)
 def test_both_stores_hold_the_same_numbers(
-    tmp_path: Path, band: Band, shape: tuple[int, int], *, sharded: bool
+    tmp_path: Path, thread: Executor, band: Band, shape: tuple[int, int], *, sharded: bool
 ) -> None:
     """Stored numbers bit by bit; decoded ones are stored * scale + offset, and missing exactly where COG's are."""
     options = replace(BOTH, zarr=replace(ZARR, sharded=sharded))
-    writer = TileWriter(geobox(shape), tmp_path, options, TAGS, period=JUNE)
+    writer = TileWriter(Extent(geobox(shape), JUNE), tmp_path, options, TAGS, thread)
     writer.add(texture(band, shape), band)
     cog, store, manifest = writer.finish()
     assert (cog.key, store.key, manifest.key) == (band.name, "zarr", "zarr-manifest")
@@ -106,10 +119,10 @@ def test_both_stores_hold_the_same_numbers(
             np.testing.assert_allclose(found[~missing], numbers[~missing], rtol=1e-6)
 
 
-def test_a_time_series_has_a_cog_a_day_and_a_step_a_day(tmp_path: Path) -> None:
+def test_a_time_series_has_a_cog_a_day_and_a_step_a_day(tmp_path: Path, thread: Executor) -> None:
     """Days may come in any order, band by band; layers without a day stay (y, x)."""
     shape = (130, 200)
-    writer = TileWriter(geobox(shape), tmp_path, BOTH, TAGS, DAYS, JUNE)
+    writer = TileWriter(Extent(geobox(shape), JUNE, DAYS), tmp_path, BOTH, TAGS, thread)
     red, vv, qa = BANDS["uint16"], BANDS["float32"], BANDS["uint8"]
     for day in (DAYS[1], DAYS[0], DAYS[2]):
         for band in (red, vv):
@@ -134,19 +147,19 @@ def test_a_time_series_has_a_cog_a_day_and_a_step_a_day(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [replace(BOTH, cog=None), replace(BOTH, zarr=None)], ids=["zarr", "cog"])
-def test_only_what_is_asked_for_is_written(tmp_path: Path, options: WriteOptions) -> None:
-    writer = TileWriter(geobox((8, 8)), tmp_path, options, TAGS)
+def test_only_what_is_asked_for_is_written(tmp_path: Path, thread: Executor, options: WriteOptions) -> None:
+    writer = TileWriter(Extent(geobox((8, 8))), tmp_path, options, TAGS, thread)
     writer.add(np.ones((8, 8), np.uint16), BANDS["uint16"])
     keys = [file.key for file in writer.finish()]
     assert keys == (["red"] if options.cog else ["zarr", "zarr-manifest"])
     assert any(tmp_path.rglob("*.tif")) == (options.cog is not None)
 
 
-def test_one_layer_is_in_memory_at_a_time(tmp_path: Path) -> None:
+def test_one_layer_is_in_memory_at_a_time(tmp_path: Path, thread: Executor) -> None:
     """However long the series: the peak after many days is the peak after the first, and nothing is kept."""
     shape, band = (512, 512), BANDS["uint16"]
-    days = [date(2024, 6, day) for day in range(1, 25)]
-    writer = TileWriter(geobox(shape), tmp_path, replace(BOTH, cog=None), TAGS, days)
+    days = tuple(date(2024, 6, day) for day in range(1, 25))
+    writer = TileWriter(Extent(geobox(shape), days=days), tmp_path, replace(BOTH, cog=None), TAGS, thread)
     layer = texture(band, shape)
     writer.add(layer, band, days[0])
     tracemalloc.start()
@@ -160,22 +173,110 @@ def test_one_layer_is_in_memory_at_a_time(tmp_path: Path) -> None:
     assert peak < 4 * layer.nbytes
 
 
-def test_a_layer_that_is_not_of_its_band_is_refused_by_both(tmp_path: Path) -> None:
+def test_a_layer_that_is_not_of_its_band_is_refused_by_both(tmp_path: Path, thread: Executor) -> None:
     for number, options in enumerate((replace(BOTH, cog=None), replace(BOTH, zarr=None))):
         folder = tmp_path / str(number)
         folder.mkdir()
-        writer = TileWriter(geobox((8, 8)), folder, options, TAGS)
+        writer = TileWriter(Extent(geobox((8, 8))), folder, options, TAGS, thread)
+        writer.add(np.ones((8, 8), np.uint8), BANDS["uint16"])
         with pytest.raises(OutputError, match="band red: dtype: found uint8, expected uint16"):
-            writer.add(np.ones((8, 8), np.uint8), BANDS["uint16"])
+            writer.finish()
+
+
+def test_a_layer_is_written_while_the_next_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`add` returns before its layer is written, and not before the one before it is: one of a tile is on its way."""
+    begun, go = Event(), Event()
+
+    def slow(data: np.ndarray[Any, Any], band: Band, *_: object) -> DataFile:
+        begun.set()
+        assert go.wait(60)
+        return DataFile(band.name, tmp_path, "", (), "", "", int(data[0, 0]), {})
+
+    monkeypatch.setattr(tile, "write_cog", slow)
+    with writing() as thread:
+        writer = TileWriter(Extent(geobox((8, 8))), tmp_path, replace(BOTH, zarr=None), TAGS, thread)
+        writer.add(np.full((8, 8), 1, np.uint16), BANDS["uint16"])
+        assert begun.wait(60)
+        second = Thread(target=writer.add, args=(np.full((8, 8), 2, np.uint8), BANDS["uint8"]))
+        second.start()
+        second.join(0.05)
+        assert second.is_alive(), "a second layer was taken while the first was being written"
+        go.set()
+        second.join(60)
+        assert [(file.key, file.size_bytes) for file in writer.finish()] == [("red", 1), ("qa", 2)]
+
+
+def test_tiles_made_together_share_a_thread(tmp_path: Path, thread: Executor) -> None:
+    """Layers of many tiles wait side by side, one of each, and come out each in its own tile, in order."""
+    writers = []
+    for number in range(4):
+        (tmp_path / str(number)).mkdir()
+        writers.append(TileWriter(Extent(geobox((40, 30))), tmp_path / str(number), BOTH, TAGS, thread))
+    for kind in ("uint16", "int16", "uint8"):
+        for number, writer in enumerate(writers):
+            writer.add(texture(BANDS[kind], (40, 30), number), BANDS[kind])
+    for number, writer in enumerate(writers):
+        files = writer.finish()
+        assert [file.key for file in files] == ["red", "ndvi", "qa", "zarr", "zarr-manifest"]
+        assert all(file.path.is_relative_to(tmp_path / str(number)) for file in files)
+        for file, kind in zip(files, ("uint16", "int16", "uint8"), strict=False):
+            np.testing.assert_array_equal(read_cog(file), texture(BANDS[kind], (40, 30), number))
+
+
+def test_a_fault_is_told_with_the_next_layer_and_once(tmp_path: Path, thread: Executor) -> None:
+    """The layer that could not be written is named, whichever call tells it; what came before it is there."""
+    writer = TileWriter(Extent(geobox((8, 8))), tmp_path, replace(BOTH, zarr=None), TAGS, thread)
+    writer.add(np.ones((8, 8), np.uint16), BANDS["uint16"])
+    writer.add(np.ones((8, 9), np.int16), BANDS["int16"])
+    with pytest.raises(OutputError, match="band ndvi: shape"):
+        writer.add(np.ones((8, 8), np.uint8), BANDS["uint8"])
+    assert [file.key for file in writer.finish()] == ["red"]
+
+
+def test_a_layer_belongs_to_the_writer_once_it_is_added(tmp_path: Path, thread: Executor) -> None:
+    """Whoever changes it afterwards is told so, instead of changing what is being written."""
+    writer = TileWriter(Extent(geobox((8, 8))), tmp_path, replace(BOTH, zarr=None), TAGS, thread)
+    layer = np.ones((8, 8), np.uint16)
+    writer.add(layer, BANDS["uint16"])
+    with pytest.raises(ValueError, match="read-only"):
+        layer[0, 0] = 2
+    writer.finish()
+
+
+def test_nothing_is_written_when_the_job_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaving by an error waits for the layer that is being written and drops those that wait; no thread is left."""
+    begun, written, first = list[str](), list[str](), Event()
+
+    def slow(data: np.ndarray[Any, Any], band: Band, *_: object) -> DataFile:
+        begun.append(band.name)
+        first.set()
+        sleep(0.05)
+        written.append(band.name)
+        return DataFile(band.name, tmp_path, "", (), "", "", data.size, {})
+
+    def fail() -> None:
+        with writing() as thread:
+            for number in range(200):
+                writer = TileWriter(Extent(geobox((8, 8))), tmp_path, replace(BOTH, zarr=None), TAGS, thread)
+                writer.add(np.ones((8, 8), np.uint8), Band(f"b{number}", "uint8", None))
+            assert first.wait(60)
+            raise KeyError("the job")
+
+    monkeypatch.setattr(tile, "write_cog", slow)
+    with pytest.raises(KeyError, match="the job"):
+        fail()
+    assert begun == written
+    assert 0 < len(begun) < 200
+    assert not [each for each in enumerate_threads() if each.name.startswith("write")]
 
 
 @pytest.mark.long
 def test_both_stores_hold_the_same_numbers_on_s3(
-    tmp_path: Path, job: Job, s3_bucket: str, s3_environment: S3Server
+    tmp_path: Path, thread: Executor, job: Job, s3_bucket: str, s3_environment: S3Server
 ) -> None:
     """What was committed to a real S3 server is read there by xarray and by GDAL, with the same bits."""
     shape = tuple(job.tile.geobox.shape)
-    writer = TileWriter(job.tile.geobox, tmp_path, BOTH, TAGS, period=job.period)
+    writer = TileWriter(Extent(job.tile.geobox, job.period), tmp_path, BOTH, TAGS, thread)
     for band in BANDS.values():
         writer.add(texture(band, (shape[0], shape[1])), band)
     inputs = write_json_file({}, tmp_path / "inputs.json", "inputs", title="Inputs")

@@ -254,13 +254,34 @@ def test_negative_zero_and_infinities_survive(tmp_path: Path) -> None:
         assert found["vv"].values.tobytes() == data.tobytes()
 
 
-def test_a_full_disk_is_an_error_of_the_band(tmp_path: Path) -> None:
-    tile = ZarrTile(Extent(SMALL), tmp_path / "tile.zarr", ZarrOptions(chunk_px=64), TAGS)
+@pytest.mark.parametrize(
+    ("step", "name"),
+    [("begin", "tile.zarr"), ("add", "tile.zarr, band red"), ("finish", "tile.zarr"), ("list", "zarr-manifest.json")],
+)
+def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, name: str) -> None:
+    """Whichever file does not fit any more: of the store, of a band, of all metadata, of the manifest."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, limits[1]))
+
+    def room(at: str) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100 if at == step else limits[0], limits[1]))
+
+    def rendered(objects: object) -> dict[str, object]:
+        room("list")
+        return {"objects": str(objects)}
+
+    monkeypatch.setattr("pipeline.write.zarr.render_manifest", rendered)
+
+    def store() -> None:
+        room("begin")
+        tile = ZarrTile(Extent(SMALL), tmp_path / "tile.zarr", ZarrOptions(chunk_px=64), TAGS)
+        room("add")
+        tile.add(texture(SMALL.shape.yx), RED)
+        room("finish")
+        tile.finish()
+
     try:
-        with pytest.raises(OutputError, match=r"tile\.zarr, band red: could not be written"):
-            tile.add(texture(SMALL.shape.yx), RED)
+        with pytest.raises(OutputError, match=f"^{name}: could not be written: .*too large"):
+            store()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
