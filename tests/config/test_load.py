@@ -124,8 +124,10 @@ run: {}
         ),
         "run.yaml:21: clusters.mars: found a region of no source; allowed: default",
         "run.yaml:23: run: found this key twice, first at run.yaml:22; allowed: once",
-        "--set run.retires: run.retires: unknown key (did you mean retries?); allowed: retries, missing_assets, "
-        "super_tile",
+        (
+            "--set run.retires: run.retires: unknown key (did you mean retries?); allowed: retries, missing_assets, "
+            "super_tile"
+        ),
     ]
 
 
