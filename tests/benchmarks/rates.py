@@ -73,6 +73,9 @@ def _warp(method: str, px: int) -> dict[str, float]:
             dst_nodata=0,
             resampling=Resampling[method],
             num_threads=1,
+            # Or a turned window counts as decimated, and GDAL takes twice as many pixels into account.
+            XSCALE=1,
+            YSCALE=1,
         )
 
     found = _paired(px * px, ours, gdal)
@@ -81,9 +84,12 @@ def _warp(method: str, px: int) -> dict[str, float]:
 
 
 def _agree(kernel: str, ours: NDArray[Any], theirs: NDArray[Any]) -> None:
-    """Raise RuntimeError where two did not do the same: GDAL's coordinates are up to an eighth of a pixel off."""
+    """Raise RuntimeError where two did not do the same: GDAL's coordinates are up to an eighth of a pixel off.
+
+    So of noise a twentieth of the nearest pixels may be the next ones.
+    """
     far = np.abs(ours.astype(np.int64) - theirs.astype(np.int64)) > (0 if kernel != "bilinear" else 6000 // 8)
-    if far.mean() > 0.02:
+    if far.mean() > (0 if kernel == "median" else 0.1):
         raise RuntimeError(f"{kernel}: {far.mean():.1%} of the pixels differ: the two have not done the same work")
 
 
