@@ -119,6 +119,7 @@ def _write(path: Path, items: str, output: str, source: Mapping[str, Any], grids
         "period": {"start": "2026-01-01", "end": "2027-01-01", "every": "span"},
         "sources": {"scenes": {"items": items, **source}},
         "products": [{**made, "name": name, "grid": grid} for name, grid in grids.items()],
+        "run": {"super_tile": 4},
     }
     path.write_text(yaml.safe_dump(document))
 
