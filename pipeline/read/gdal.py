@@ -51,6 +51,10 @@ class GdalRaster:
         return dtype
 
     @property
+    def says_nodata(self) -> bool:
+        return self.dataset.nodatavals[self.band - 1] is not None
+
+    @property
     def block(self) -> tuple[int, int]:
         rows, cols = self.dataset.block_shapes[self.band - 1]
         return int(rows), int(cols)

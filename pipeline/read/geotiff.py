@@ -89,6 +89,10 @@ class GeoTiff:
         return self.image.layout.dtype
 
     @property
+    def says_nodata(self) -> bool:
+        return self.header.image.nodata is not None
+
+    @property
     def block(self) -> tuple[int, int]:
         return self.image.block
 

@@ -157,8 +157,11 @@ def read_wanted(
 def fitting(raster: Raster, geobox: GeoBox) -> Raster:
     """The coarsest level of a raster that is as fine as a tile, or coarser by less than a percent.
 
-    A pixel of 20 m has a little less in the next UTM zone: both sides of the edge take the same level.
+    A pixel of 20 m has a little less in the next UTM zone: both sides of the edge take the same level. Full resolution
+    where the file does not say what nodata is: zeros outside of a swath were then mixed into its overviews.
     """
+    if not raster.says_nodata:
+        return raster
     factor = 1.01 * min(coarseness(raster.grid, str(geobox.crs), geobox.transform[:6]))
     return raster.overview(factor) if 1.5 < factor < math.inf else raster
 

@@ -41,6 +41,10 @@ class Raster(Protocol):
     @property
     def nodata(self) -> float | None: ...
     @property
+    def says_nodata(self) -> bool:
+        """Whether the file itself says what nodata is, so that whoever made its overviews knew."""
+
+    @property
     def note(self) -> str | None:
         """Set when the file contradicts its catalogue entry: what was declared, what was found."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -188,10 +189,25 @@ def test_scenes_have_the_grid_this_folder_assumes(shared_data: Path) -> None:
 @pytest.mark.parametrize(("crs", "x"), [("EPSG:32633", 905_000), ("EPSG:32634", 437_000)])
 def test_a_coarse_tile_takes_the_same_level_on_both_sides_of_a_zone_edge(tmp_path: Path, crs: str, x: float) -> None:
     """A pixel of 20 m is a little less than two of 10 m there, and a little more here."""
-    asset = write(tmp_path / "a.tif", numbers(), Affine(10, 0, 905_000, 0, -10, 5_000_000))
+    asset = write(tmp_path / "a.tif", numbers(), Affine(10, 0, 905_000, 0, -10, 5_000_000), nodata=0)
     with rasterio.open(asset.href, "r+") as file:
         file.build_overviews([2, 4])
     tile = GeoBox((30, 25), Affine(20, 0, x, 0, -20, 5_000_000), crs)
     assert attempt(asset, Access(), "scene", lambda raster: fitting(raster, tile).grid.shape) == (30, 25)
     as_fine = GeoBox((60, 50), Affine(10, 0, x, 0, -10, 5_000_000), crs)
     assert attempt(asset, Access(), "scene", lambda raster: fitting(raster, as_fine).grid.shape) == (60, 50)
+
+
+@pytest.mark.parametrize("compress", ["deflate", "lerc"], ids=["fast", "gdal"])
+@pytest.mark.parametrize("nodata", [0, None])
+def test_zeros_outside_of_a_swath_are_not_mixed_into_its_edge(
+    tmp_path: Path, nodata: int | None, compress: str
+) -> None:
+    """Whoever made the overviews of a file without nodata took its zeros for numbers."""
+    data = np.full((60, 50), 4000, np.uint16)
+    data[np.arange(60)[:, None] % 3 + np.arange(50) < 25] = 0
+    asset = replace(write(tmp_path / "a.tif", data, nodata=nodata, compress=compress), nodata=0)
+    with rasterio.open(asset.href, "r+") as file:
+        file.build_overviews([2], rasterio.enums.Resampling.average)
+    found = layer(asset, GeoBox((30, 25), Affine(20, 0, 500_000, 0, -20, 5_000_000), "EPSG:32633"))
+    assert set(np.unique(found)) == {0, 4000}
