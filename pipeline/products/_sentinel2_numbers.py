@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import AssetError, PermanentAssetError, TransientAssetError
 from pipeline.ops.linear import Linear
-from pipeline.ops.mask import NODATA, ClassMask, mask_codes
+from pipeline.ops.mask import NODATA, ClassMask, erode, mask_codes
 from pipeline.ops.offset import OffsetDecision, check_offset, decide_offset
 from pipeline.products._sentinel2_config import SCALE, Sentinel2Config
 from pipeline.read.access import Access
@@ -120,5 +120,9 @@ def read_numbers(
 @lru_cache(maxsize=4096)
 def _ask_pixels(decision: OffsetDecision, asset: Asset, access: Access, item: str) -> OffsetDecision:
     """The decision after a look at the whole scene, coarse, so that all its tiles come to the same one."""
-    nodata, sample = attempt(asset, access, item, lambda raster: (raster.nodata, raster.read_coarse(512)))
-    return check_offset(decision, sample[(sample > 0) & (sample != nodata)])
+    nodata, says_nodata, sample = attempt(
+        asset, access, item, lambda raster: (raster.nodata, raster.says_nodata, raster.read_coarse(512))
+    )
+    valid = (sample > 0) & (sample != nodata)
+    # The overviews of a file that does not say what nodata is have zeros mixed into the swath's edge: dark numbers.
+    return check_offset(decision, sample[valid if says_nodata else erode(valid, 2)])

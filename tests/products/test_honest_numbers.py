@@ -9,11 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from affine import Affine
 
 from pipeline.errors import PermanentAssetError
 from pipeline.execute.task import run_job
+from pipeline.ops.offset import OffsetDecision
+from pipeline.products import _sentinel2_numbers
+from pipeline.read.access import Access
 from pipeline.session import Session
-from pipeline.types import Item, Job, Status
+from pipeline.types import Asset, Item, Job, Status
 from tests.products.test_sentinel2 import whole_jobs, written
 from tests.worlds import SmallWorld
 
@@ -137,3 +141,18 @@ def test_rights_are_told_in_one_line_however_a_catalogue_states_them(
     properties = json.loads((world.output / outcome.item_key).read_text())["properties"]
     assert properties["license"] == ("CC-BY-4.0" if found else "other")
     assert properties["attribution"].startswith(found or "Contains modified Copernicus Sentinel data")
+
+
+@pytest.mark.parametrize("nodata", [0, None])
+def test_zeros_mixed_into_overviews_do_not_prove_that_the_offset_is_gone(tmp_path: Path, nodata: int | None) -> None:
+    """A scene that is all swath edges, in a file that may not say what nodata is: no pixel of it is below 1200."""
+    data = np.full((2048, 2048), 1200, np.uint16)
+    data[:, np.arange(2048) % 62 < 20] = 0
+    path, corner = tmp_path / "red.tif", Affine(10, 0, 500_000, 0, -10, 5_000_000)
+    profile = {"driver": "GTiff", "count": 1, "height": 2048, "width": 2048, "dtype": "uint16", "tiled": True}
+    with rasterio.open(path, "w", crs="EPSG:32633", transform=corner, nodata=nodata, **profile) as file:
+        file.write(data, 1)
+        file.build_overviews([2, 4], rasterio.enums.Resampling.average)
+    said = OffsetDecision(-1000, "said", doubtful=True)
+    asked = _sentinel2_numbers._ask_pixels(said, Asset("red", str(path), nodata=0), Access(), "scene")
+    assert (asked.shift, asked.doubtful) == (-1000, False)
