@@ -64,6 +64,24 @@ def parser() -> argparse.ArgumentParser:
     vacuum.add_argument("--superseded", action="store_true", help="also items that are not current, and their files")
     vacuum.add_argument("--dry-run", action="store_true", help="print what would go")
     _output(_add(verbs, "catalog", "write catalogue pages and items.parquet anew"))
+    _request(
+        _add(verbs, "request", "turn an inbound request into the list of tree-cover tiles that a run takes as area")
+    )
+    export = _output(_add(verbs, "export", "copy committed files into the folders and names that other programs read"))
+    export.add_argument("--to", type=Path, metavar="FOLDER", required=True, help="where the folders are made")
+    export.add_argument(
+        "--layout",
+        choices=["glacier-flow"],
+        default="glacier-flow",
+        help="clipped, metadata, template and download for each region and sensor",
+    )
+    export.add_argument(
+        "--template",
+        metavar="PATH",
+        help="instead: a path for each layer, such as {year}/ard/{x}/{y}/{x}X{y}Y_{layer}.tif",
+    )
+    export.add_argument("--product", metavar="NAME", help="needed where the output holds several products")
+    _rtc(_add(verbs, "rtc", "make terrain-corrected scenes of a Sentinel-1 GRD product, by the extra rtc"))
     reproduce = _output(
         _add(verbs, "reproduce", "make the files of an item again, from the item alone, and compare them"),
         ("item", "ITEM", "id or key of an item"),
@@ -82,6 +100,45 @@ def duration_s(text: str) -> float:
 
 def _add(verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str) -> argparse.ArgumentParser:
     return verbs.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+
+
+def _request(verb: argparse.ArgumentParser) -> None:
+    """A verb about an inbound request."""
+    verb.epilog = (
+        "exit codes: 0 all of it; 1 something that was asked for is not in the list, and is named; 5 nothing asked"
+    )
+    verb.add_argument(
+        "request", metavar="REQUEST", type=Path, nargs="?", help="JSON of projects with missing_tiles, or GeoJSON"
+    )
+    verb.add_argument("--tiles", metavar="FILE", type=Path, help="Parquet table of tiles: X, Y, X_tile, Y_tile")
+    verb.add_argument("-o", "--out", metavar="FILE", type=Path, help="the list as CSV; default: print it")
+    verb.add_argument("--year", type=_year, action="append", default=[], dest="years", help="of an area; maybe several")
+    verb.add_argument("--bbox", type=float, nargs=4, metavar=("WEST", "SOUTH", "EAST", "NORTH"))
+    verb.add_argument(
+        "--point", type=float, nargs=2, action="append", default=[], dest="points", metavar=("LON", "LAT")
+    )
+
+
+def _rtc(verb: argparse.ArgumentParser) -> None:
+    """A verb about one scene."""
+    verb.add_argument("safe", metavar="SAFE", type=Path, help="folder of a GRD product")
+    verb.add_argument("--dem", metavar="FILE", type=Path, nargs="+", required=True, help="heights in metres")
+    verb.add_argument("--to", metavar="FOLDER", type=Path, required=True, help="where the files and their item go")
+    verb.add_argument("--resolution", type=float, default=20.0, metavar="METRES")
+    verb.add_argument("--crs", metavar="EPSG:CODE", help="default: the UTM zone of the middle")
+    verb.add_argument("--bbox", type=float, nargs=4, metavar=("WEST", "SOUTH", "EAST", "NORTH"))
+    verb.add_argument(
+        "--heights",
+        choices=["egm2008", "ellipsoid"],
+        default="egm2008",
+        help="what they are above; Copernicus: egm2008",
+    )
+
+
+def _year(text: str) -> int:
+    if re.fullmatch(r"[1-9]\d{3}", text) is None:
+        raise argparse.ArgumentTypeError(f"found {text!r}; allowed: a year such as 2021")
+    return int(text)
 
 
 def _config(verb: argparse.ArgumentParser, *further: tuple[str, str, str]) -> argparse.ArgumentParser:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pipeline.config import RunConfig
 from pipeline.errors import GroundswellError, StoreError
 from pipeline.execute.records import current_by_product
-from pipeline.read.access import Access
+from pipeline.prepare import output_access
 from pipeline.results.find import find_outputs
 from pipeline.results.window import WindowReader
 from pipeline.write.catalog import catalog_is_current, write_catalog
@@ -35,8 +35,7 @@ def refresh_catalog(store: Store, name: str, say: Callable[[str], None], *, made
 
 def refresh_mosaics(store: Store, config: RunConfig, say: Callable[[str], None]) -> None:
     """The mosaics of the products that ask for one; a failure is a warning, and the next run goes on from there."""
-    storage = config.storage
-    read = WindowReader(Access(endpoint=storage.endpoint, profile=storage.profile, anonymous=storage.anonymous))
+    read = WindowReader(output_access(config))
     for entry in config.products:
         if config.write_of(entry).mosaic is None:
             continue

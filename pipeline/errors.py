@@ -11,6 +11,8 @@
         │   ├── TransientAssetError  worth another attempt: time-outs, HTTP 429 and 5xx, cut connections
         │   └── PermanentAssetError  another attempt gives the same: 404, not a raster, damaged, no CRS
         ├── MissingAssetsError       more inputs lost than `missing_assets` allows
+        ├── QualityError             a finished tile is worse than `quality` allows; nothing was committed
+        ├── MisalignedError          a layer that a job is made from is not on the tile's own grid
         ├── OutputError              an output file failed its own validation before upload
         └── StoreError               the output store refused or lost a request
             └── TransientStoreError  worth another attempt
@@ -96,6 +98,14 @@ class MissingAssetsError(JobError):
     def __init__(self, message: str, *, passing: bool = False) -> None:
         super().__init__(message)
         self.passing = passing
+
+
+class QualityError(JobError):
+    """A finished tile is worse than the `quality` limits allow; nothing was committed."""
+
+
+class MisalignedError(JobError):
+    """A layer of another product is not on the tile's own grid: nothing is ever resampled a second time."""
 
 
 class OutputError(JobError):

@@ -8,9 +8,12 @@ from itertools import chain
 from pathlib import Path
 
 from pipeline.config import GridConfig, ProductConfig, RunConfig, SourceConfig
-from pipeline.plan.jobs import ProductPlan, Targets, plan_jobs
+from pipeline.errors import ConfigError
+from pipeline.plan.dates import cell_of
+from pipeline.plan.jobs import BEYOND_PX, ProductPlan, Targets, padded, plan_jobs
+from pipeline.plan.neighbours import with_neighbours
 from pipeline.plan.outlines import covering_boxes
-from pipeline.plan.periods import periods_of
+from pipeline.plan.periods import STATIC, idle_years, periods_by_tile, periods_of
 from pipeline.plan.tiles import plan_tiles
 from pipeline.products import load_product
 from pipeline.read.access import Access
@@ -43,45 +46,99 @@ def prepare(
 ) -> Prepared:
     """Search (or replay a snapshot), list what is committed, and plan the rest.
 
-    task_bytes: region → memory one task may use. Raises CatalogError, StoreError, PlanRefusedError.
+    task_bytes: region → memory one task may use. Raises ConfigError, CatalogError, StoreError, PlanRefusedError.
     """
     storage = config.storage
     store = open_store(config.output, endpoint=storage.endpoint, profile=storage.profile, anonymous=storage.anonymous)
-    products = tuple(
-        load_product(entry.product).plan(entry, config.region_of(entry), write_options(config, entry))
-        for entry in config.products
-    )
+    products = plan_products(config)
     targets = plan_targets(config)
     if snapshot is not None:
         found = read_snapshot(snapshot)
     else:
-        spans = [config.period_of(entry) for entry in config.products]
-        boxes = covering_boxes([tile for target in targets.values() for tile in target.tiles])
-        query = Query(boxes, min(span.start for span in spans), max(span.end for span in spans))
-        found = search(config.sources, query, _header_reader(config), _aliases(config))
+        found = search(
+            config.sources,
+            _queries(config, targets, {product.name: product for product in products}),
+            _header_reader(config),
+            _aliases(config),
+        )
     items = select_items(found, _aliases(config), config.sources)
     committed: dict[str, Collection[str]] = {}
     if not overwrite:
         committed = {product.name: list_committed(store, product.name) for product in products}
-    plan = plan_jobs(products, targets, items, committed, task_bytes)
-    told = (load_product(entry.product).notes(entry, _of_source(items, entry.source)) for entry in config.products)
+    plan = with_neighbours(plan_jobs(products, targets, items, committed, task_bytes, storage.region), targets)
+    told = (load_product(entry.product).notes(entry, _of_sources(items, entry.sources)) for entry in config.products)
     plan = replace(plan, notes=(*found.notes, *chain.from_iterable(told), *plan.notes))
     return Prepared(store, found, products, targets, items, plan)
 
 
-def _of_source(items: Sequence[Item], source: str) -> list[Item]:
-    return [item for item in items if item.source == source]
+def _of_sources(items: Sequence[Item], sources: Collection[str]) -> list[Item]:
+    return [item for item in items if item.source in sources]
+
+
+def plan_products(config: RunConfig) -> tuple[ProductPlan, ...]:
+    """What the planner needs to know of each entry, in the order of the config."""
+    entries = {entry.name: entry for entry in config.products}
+    plans: dict[str, ProductPlan] = {}
+
+    def plan(entry: ProductConfig) -> ProductPlan:
+        if entry.name not in plans:
+            upstream = {name: plan(entries[name]) for name in entry.upstream}
+            write = write_options(config, entry)
+            plans[entry.name] = load_product(entry.product).plan(entry, config.region_of(entry), write, upstream)
+        return plans[entry.name]
+
+    planned = tuple(plan(entry) for entry in config.products)
+    _check_ranges(config, {one.name: one.layers for one in planned})
+    return planned
+
+
+def _check_ranges(config: RunConfig, layers: Mapping[str, frozenset[str] | None]) -> None:
+    """Raise ConfigError for a limit of a band that nothing makes, as far as that is known before the inputs are."""
+    places = [("run.quality", config.run.quality, [*layers.values()])]
+    places += [(f"{one.name}: quality", one.quality, [layers[one.name]]) for one in config.products if one.quality]
+    for place, quality, made in places:
+        known = [names for names in made if names is not None]
+        unknown = quality.band_ranges.keys() - frozenset().union(*known)
+        if unknown and len(known) == len(made):
+            found, allowed = (", ".join(sorted(names)) for names in (unknown, frozenset().union(*known)))
+            raise ConfigError(f"{place}.band_ranges: no layer is named {found}; allowed: {allowed}")
+
+
+def _queries(config: RunConfig, targets: Mapping[str, Targets], plans: Mapping[str, ProductPlan]) -> dict[str, Query]:
+    """What each source is asked, once: for the places and the time of all products that read it."""
+    queries = {}
+    for source in config.sources:
+        entries = [entry for entry in config.products if source in entry.sources]
+        boxes = covering_boxes([tile for entry in entries for tile in _searched(entry, targets[entry.name], plans)])
+        spans = [period for entry in entries for period in periods_of(config.period_of(entry))]
+        ever = any(entry.timeless for entry in entries)
+        start = min(span.start for span in spans if span.start is not None)
+        end = max(span.end for span in spans if span.end is not None)
+        queries[source] = Query(boxes, start, end, ever)
+    return queries
+
+
+def _searched(entry: ProductConfig, target: Targets, plans: Mapping[str, ProductPlan]) -> Sequence[Tile]:
+    """Where a source is searched: for what looks over its tiles' edges, or chooses its days on a wider box, further."""
+    if plans[entry.name].dates is not None:
+        return [*target.tiles, *{cell.id: cell for cell in map(cell_of, target.tiles)}.values()]
+    if not plans[entry.name].beyond:
+        return target.tiles
+    return [replace(tile, geobox=padded(tile.geobox, BEYOND_PX)) for tile in target.tiles]
 
 
 def plan_targets(config: RunConfig) -> dict[str, Targets]:
     """Tiles and periods of each product; an area's file is read once for each grid."""
-    tiles: dict[GridConfig, tuple[Tile, ...]] = {}
+    areas: dict[GridConfig, tuple[tuple[Tile, ...], Mapping[str, frozenset[int]] | None]] = {}
     targets = {}
     for entry in config.products:
         grid = config.grid_of(entry)
-        if grid not in tiles:
-            tiles[grid] = plan_tiles(read_area(config.area, grid), grid)
-        targets[entry.name] = Targets(tiles[grid], periods_of(config.period_of(entry)))
+        if grid not in areas:
+            area = read_area(config.area, grid)
+            areas[grid] = plan_tiles(area, grid), area.years
+        tiles, years = areas[grid]
+        periods = (STATIC,) if entry.timeless else periods_of(config.period_of(entry))
+        targets[entry.name] = Targets(tiles, periods, periods_by_tile(periods, years), idle_years(periods, years))
     return targets
 
 
@@ -99,6 +156,18 @@ def access_of(source: SourceConfig) -> Access:
     )
 
 
+def output_access(config: RunConfig) -> Access:
+    """How committed files are read again."""
+    storage = config.storage
+    local = "://" not in config.output
+    return Access(endpoint=storage.endpoint, profile=storage.profile, anonymous=storage.anonymous, local=local)
+
+
+def access_for(config: RunConfig, entry: ProductConfig) -> Access:
+    """How the files are opened that a product is made from: those of its source, or of the products it is made from."""
+    return access_of(config.sources[entry.sources[0]]) if entry.sources else output_access(config)
+
+
 def write_options(config: RunConfig, entry: ProductConfig) -> WriteOptions:
     """In which formats a product is written, and how."""
     write = config.write_of(entry)
@@ -109,11 +178,23 @@ def write_options(config: RunConfig, entry: ProductConfig) -> WriteOptions:
 
 
 def _aliases(config: RunConfig) -> dict[str, dict[str, tuple[str, ...]]]:
-    """Per source, every band that any of its products reads."""
+    """Per source, every band that any of its products reads.
+
+    Raises ConfigError where two of them mean different files by one band: they are of different sensors.
+    """
     aliases: dict[str, dict[str, tuple[str, ...]]] = {}
+    readers: dict[tuple[str, str], str] = {}
     for entry in config.products:
         bands = load_product(entry.product).aliases(entry)
-        aliases.setdefault(entry.source, {}).update({band: tuple(names) for band, names in bands.items()})
+        for source in entry.sources:
+            known = aliases.setdefault(source, {})
+            for band, names in bands.items():
+                first = readers.setdefault((source, band), entry.name)
+                if known.setdefault(band, tuple(names)) != tuple(names):
+                    raise ConfigError(
+                        f"products {first} and {entry.name} both read source {source}, and mean different files by "
+                        f"{band}; allowed: products of one sensor; give each sensor a source of its own"
+                    )
     return aliases
 
 

@@ -20,8 +20,9 @@ from rich.console import Console
 from cluster.sizing import local_cores
 from cluster.spec import ClusterSpec
 from pipeline.config import ProductConfig, RunConfig, load_config, redacted
-from pipeline.errors import EXIT_DONE, EXIT_JOBS_FAILED, NothingToDoError, PreflightError
+from pipeline.errors import EXIT_DONE, EXIT_JOBS_FAILED, NothingToDoError, PreflightError, StoreError
 from pipeline.execute.drive import drive
+from pipeline.execute.history import COMMITTED_BEFORE
 from pipeline.execute.interrupt import Interrupt, interruptible
 from pipeline.execute.journal import Journal
 from pipeline.execute.lease import Lease, run_lease, scratch_prefix
@@ -32,14 +33,16 @@ from pipeline.execute.task import Assignment
 from pipeline.placement import cluster_specs, open_clusters, task_budgets
 from pipeline.plan.groups import Group, group_jobs
 from pipeline.plan.memory import READS_IN_FLIGHT
-from pipeline.prepare import Prepared, access_of, prepare, write_options
+from pipeline.prepare import Prepared, access_for, prepare, write_options
 from pipeline.products import load_product, product_models
 from pipeline.products._base import Context
+from pipeline.products._upstream import with_upstream
 from pipeline.read.access import Access
 from pipeline.report.text import render_plan, render_summary
 from pipeline.search.snapshot import write_snapshot
-from pipeline.types import Job, Outcome, Plan, Status
+from pipeline.types import Job, Outcome, Plan, Quality, Status
 from pipeline.write.catalog import outdate_catalog
+from pipeline.write.store import Store
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -66,6 +69,8 @@ class Result:
     outcomes: tuple[Outcome, ...]
     interrupted: int
     """Exit code of the signal that ended it early; 0 when nothing did."""
+    before: Mapping[str, Quality]
+    """By job id, skipped jobs whose tiles do not keep the limits of this run."""
 
 
 @dataclass(frozen=True)
@@ -84,12 +89,18 @@ class Session:
         return self.prepared.plan
 
     def open(self, job: Job) -> xr.Dataset:
-        """A job's observations as a lazy Dataset (time, y, x) of stored numbers, masked; nothing is read yet."""
-        return load_product(job.kind).open(job, *self._parameters(job))
+        """A job's observations as a lazy Dataset (time, y, x) of stored numbers, masked; nothing is read yet.
+
+        Raises StoreError for a job made from others that are not committed.
+        """
+        return load_product(job.kind).open(with_upstream(job, self.prepared.store), *self._parameters(job))
 
     def composite(self, job: Job) -> xr.Dataset:
-        """A job's composite as a lazy Dataset (y, x): once computed, the pixels that `run` commits."""
-        return load_product(job.kind).composite(job, *self._parameters(job))
+        """A job's composite as a lazy Dataset (y, x): once computed, the pixels that `run` commits.
+
+        Raises StoreError for a job made from others that are not committed.
+        """
+        return load_product(job.kind).composite(with_upstream(job, self.prepared.store), *self._parameters(job))
 
     def run(self, jobs: Sequence[Job] | None = None) -> Result:
         """Run and commit jobs (default: all of the plan) on their regions' clusters.
@@ -113,13 +124,33 @@ class Session:
                     if self.options.overwrite:
                         outdate_catalog(store)
                     self._drive(chosen, record, interrupt)
+                before = {} if interrupt.code else self.quality_before()
+                for job_id, quality in before.items():
+                    journal.write({"event": COMMITTED_BEFORE, "job_id": job_id, "quality": asdict(quality)})
             if not interrupt.code:
                 self._finish(run_id, outcomes)
-        return Result(run_id, tuple(outcomes), interrupt.code)
+        return Result(run_id, tuple(outcomes), interrupt.code, before)
+
+    def quality_before(self) -> dict[str, Quality]:
+        """Of what is committed already, the tiles that do not keep the limits of this config, by job id.
+
+        As far as `items.parquet` has them; what a run that did not end has committed, its own journal tells.
+        """
+        if not self.plan.skipped:
+            return {}
+        from pipeline.results.quality import judge_again  # noqa: PLC0415 (Arrow, and only where something is skipped)
+
+        limits = {entry.name: self.config.quality_of(entry) for entry in self.config.products}
+        committed = {skip.job_id: skip.fingerprint for skip in self.plan.skipped}
+        try:
+            return dict(judge_again(self.prepared.store, committed, limits))
+        except StoreError as error:
+            self.say(f"warning: nothing is told of the quality of skipped tiles: {error}")
+            return {}
 
     def _parameters(self, job: Job) -> tuple[ProductConfig, Access]:
         entry = next(entry for entry in self.config.products if entry.name == job.product)
-        return entry, access_of(self.config.sources[entry.source])
+        return entry, access_for(self.config, entry)
 
     def say(self, text: str) -> None:
         """Plain text, whatever it contains."""
@@ -137,7 +168,9 @@ class Session:
 
         store = self.prepared.store
         counts = {status.value: sum(outcome.status is status for outcome in outcomes) for status in Status}
-        finish_run(store, run_id, {"run": run_id, "outcomes": counts, "skipped": len(self.plan.skipped)})
+        quality = Counter(outcome.quality.status for outcome in outcomes if outcome.quality is not None)
+        summary = {"run": run_id, "outcomes": counts, "skipped": len(self.plan.skipped), "quality": dict(quality)}
+        finish_run(store, run_id, summary)
         refresh_catalog(store, self.config.name, self.say, made_any=counts[Status.DONE] > 0)
         refresh_mosaics(store, self.config, self.say)
 
@@ -151,32 +184,28 @@ class Session:
                 record(outcome)
                 progress.update(outcome)
 
-            for job in jobs:
-                if job.region not in clusters:
-                    cause = f"no cluster came up in region {job.region}"
-                    lost = Outcome(
-                        job.id, job.region, job.fingerprint, Status.FAILED, error="ClusterError", cause=cause
-                    )
-                    report(lost)
-            groups = self.groups([job for job in jobs if job.region in clusters])
+            groups = self.groups(jobs)
             if len(groups) < len(jobs):
                 self.say(f"{len(jobs)} jobs in {len(groups)} tasks: neighbouring tiles are made together")
             drive(groups, self.assignments(groups), clusters, report, interrupt.stop)
 
     def groups(self, jobs: Sequence[Job]) -> list[Group]:
         """Jobs as the tasks they are run in: neighbours together, where there are enough of them for every core."""
-        holdings = {product.name: product.holding for product in self.prepared.products}
+        # What waits for others waits for no more than it needs itself.
+        holdings = {one.name: one.holding for one in self.prepared.products if not (one.alone or one.inputs)}
         slots = {region: spec.slots for region, spec in self.specs.items()}
-        return group_jobs(jobs, holdings, slots, task_budgets(self.specs), self.config.run.super_tile)
+        together = [job for job in jobs if job.product in holdings]
+        groups = group_jobs(together, holdings, slots, task_budgets(self.specs), self.config.run.super_tile)
+        return [*groups, *(Group((job,), job.memory) for job in jobs if job.product not in holdings)]
 
     def assignments(self, groups: Sequence[Group] = ()) -> dict[str, Assignment]:
         """What workers must know besides a job, by product name. groups: what they will do, where that is known."""
         assignments = {}
         tasks = Counter(group.jobs[0].region for group in groups)
-        written, remote = redacted(self.config), _remote(self.plan.jobs)
+        written, remote = redacted(self.config), _remote(self.plan.jobs, self.prepared.store)
         for entry, plan, text in zip(self.config.products, self.prepared.products, written["products"], strict=True):
             missing = self.config.missing_assets_of(entry)
-            access = access_of(self.config.sources[entry.source])
+            access = access_for(self.config, entry)
             slots = self.specs[plan.region].slots
             at_once = min(slots, tasks.get(plan.region, slots))
             context = Context(
@@ -187,18 +216,21 @@ class Session:
                 # Reads from disk are decoding, so one thread a core; reads over the network are waiting.
                 threads=READS_IN_FLIGHT if plan.name in remote else max(1, local_cores() // at_once),
             )
-            recipe = write_recipe(text, written["sources"][entry.source], context)
+            source = written["sources"][entry.sources[0]] if entry.sources else {"storage": written["storage"]}
+            recipe = write_recipe(text, source, context)
             retries = self.config.run.retries
+            limits = self.config.quality_of(entry)
             assignments[plan.name] = Assignment(
-                entry, context, self.prepared.store, plan, self.options.overwrite, retries, recipe
+                entry, context, self.prepared.store, plan, self.options.overwrite, retries, recipe, limits
             )
         return assignments
 
 
-def _remote(jobs: Sequence[Job]) -> set[str]:
+def _remote(jobs: Sequence[Job], store: Store) -> set[str]:
     """Products whose files come over the network; the files of one scene lie in one place."""
-    first = ((job.product, next(iter(job.items[0].assets.values()), None)) for job in jobs)
-    return {product for product, asset in first if asset is not None and "://" in asset.href}
+    first = ((job.product, next(iter(job.items[0].assets.values()), None)) for job in jobs if job.items)
+    found = {product for product, asset in first if asset is not None and "://" in asset.href}
+    return found | {job.product for job in jobs if job.upstream and "://" in store.uri}
 
 
 def open_session(options: Options) -> Session:
@@ -220,11 +252,12 @@ def run_config(options: Options) -> int:
     if session.plan.jobs:
         _agree(session)
     result = session.run()
-    session.say(render_summary(result.outcomes, len(session.plan.skipped), time.monotonic() - started))
+    seconds = time.monotonic() - started
+    session.say(render_summary(result.outcomes, len(session.plan.skipped), seconds, result.before))
     if result.interrupted:
         session.say("interrupted: run the same command again to resume")
     session.say(f"output: {session.prepared.store.uri} (run {result.run_id})")
-    failed = any(outcome.status is Status.FAILED for outcome in result.outcomes)
+    failed = any(outcome.status in {Status.FAILED, Status.BLOCKED} for outcome in result.outcomes)
     return result.interrupted or (EXIT_JOBS_FAILED if failed else EXIT_DONE)
 
 

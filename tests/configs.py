@@ -11,7 +11,7 @@ import pytest
 import yaml
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from pipeline.config import ProductConfig, RunConfig, Section, load_config
+from pipeline.config import DerivedProduct, ProductConfig, RunConfig, Section, SourceProduct, load_config
 from pipeline.errors import EXIT_BAD_CONFIG, ConfigError
 
 
@@ -21,7 +21,7 @@ class Mask(Section):
     classes: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(3,), description="Classes.")
 
 
-class Bands(ProductConfig):
+class Bands(SourceProduct):
     """A product with parameters of every kind."""
 
     product: Literal["bands"] = Field(description="Bands.")
@@ -44,10 +44,16 @@ class Bands(ProductConfig):
         return self
 
 
-class Heights(ProductConfig):
+class Heights(SourceProduct):
     """A second kind."""
 
     product: Literal["heights"] = Field(description="Heights.")
+
+
+class Pile(DerivedProduct):
+    """One made from others."""
+
+    product: Literal["pile"] = Field(description="Layers of others.")
 
 
 KINDS: dict[str, type[ProductConfig]] = {"bands": Bands, "heights": Heights}

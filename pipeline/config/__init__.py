@@ -6,12 +6,15 @@ from pipeline.config.load import config_schema, load_config, redacted
 from pipeline.config.model import (
     DEFAULT_REGION,
     ClusterConfig,
+    DerivedProduct,
     MissingAssetsConfig,
     ProductConfig,
     RunConfig,
     RunSettings,
+    SourceProduct,
 )
 from pipeline.config.period import PeriodConfig
+from pipeline.config.quality import QualityConfig
 from pipeline.config.section import Section
 from pipeline.config.source import SourceConfig, StorageConfig
 from pipeline.config.write import CogConfig, WriteConfig
@@ -21,14 +24,17 @@ __all__ = [
     "AreaConfig",
     "ClusterConfig",
     "CogConfig",
+    "DerivedProduct",
     "GridConfig",
     "MissingAssetsConfig",
     "PeriodConfig",
     "ProductConfig",
+    "QualityConfig",
     "RunConfig",
     "RunSettings",
     "Section",
     "SourceConfig",
+    "SourceProduct",
     "StorageConfig",
     "WriteConfig",
     "config_schema",

@@ -14,6 +14,8 @@ from pipeline.config.values import LocalFile
 DEFAULT_TILE_PX = 2048
 MGRS_TILE_M = 109_800
 """Edge of a Sentinel-2 tile; squares of 100 km lie in it with 9.8 km to spare."""
+TTC_TILE_M = 6180
+"""Nominal edge of a tree-cover tile: 1/18 degree, in whole pixels of 10 m at the equator."""
 
 MgrsSquare = Annotated[
     str,
@@ -51,7 +53,16 @@ class AreaConfig(Section):
     id: str | None = Field(
         default=None, description="Attribute that names a region; nothing: one such as name, else the row's number."
     )
-    tiles: LocalFile | None = Field(default=None, description="CSV file with a column `tile`: ids of this grid.")
+    zone: str | None = Field(
+        default=None,
+        description="Attribute that names a region's UTM zone for a grid of kind region, as a number, an EPSG code or "
+        "Sentinel-2 tiles (the first one's); nothing: the zone that the region's middle lies in.",
+    )
+    tiles: LocalFile | None = Field(
+        default=None,
+        description="CSV file with a column `tile`: ids of this grid; and maybe `Year`, for some years of a tile only. "
+        "For ttc also Year,X,Y,Y_tile,X_tile, as `groundswell request` writes it.",
+    )
     mgrs: Annotated[tuple[MgrsSquare, ...], Field(min_length=1)] | None = Field(
         default=None, description="Sentinel-2 tiles, each as far as its files reach."
     )
@@ -83,7 +94,7 @@ class AreaConfig(Section):
         if len(kinds) != 1:
             found = " and ".join(kinds) or "none of them"
             raise ValueError(f"found {found}; allowed: exactly one of bbox, vector, tiles, mgrs")
-        beside = [key for key in ("layer", "select", "index", "id") if getattr(self, key) is not None]
+        beside = [key for key in ("layer", "select", "index", "id", "zone") if getattr(self, key) is not None]
         if beside and self.vector is None:
             raise ValueError(f"found {' and '.join(beside)} without vector; allowed: only beside vector")
         return self
@@ -102,10 +113,10 @@ class AreaConfig(Section):
 class GridConfig(Section):
     """The tiles and their pixels."""
 
-    kind: Literal["utm", "mgrs", "region", "geobox"] = Field(
+    kind: Literal["utm", "mgrs", "region", "geobox", "ttc"] = Field(
         default="utm",
         description="utm: square tiles in each UTM zone, UPS at the poles. mgrs: the Sentinel-2 tiles, which overlap. "
-        "region: one tile per region of the area. geobox: a grid of your own.",
+        "region: one tile per region of the area. geobox: a grid of your own. ttc: tree-cover tiles of 1/18 degree.",
     )
     tile_px: int | None = Field(
         default=None,
@@ -123,6 +134,11 @@ class GridConfig(Section):
     )
     origin: tuple[float, float] | None = Field(
         default=None, description="For geobox in place of transform: x, y of the upper left corner; with resolution_m."
+    )
+    anchor: Literal["edge", "centre"] | None = Field(
+        default=None,
+        description="For region: what lies on multiples of resolution_m, the edges of pixels (Sentinel-2; so without "
+        "this key) or their centres (Landsat). Then the pixels of scenes in the region's CRS are copied, not shifted.",
     )
     shape: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = Field(
         default=None, description="For geobox: rows, columns; tiles cover exactly these. Nothing: without end."
@@ -151,13 +167,15 @@ class GridConfig(Section):
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:
-        kinds = {"crs": ("geobox", "region"), "tile_px": ("utm", "mgrs", "geobox")}
-        for key in ("tile_px", "crs", "transform", "origin", "shape"):
+        kinds = {"crs": ("geobox", "region"), "tile_px": ("utm", "mgrs", "geobox"), "anchor": ("region",)}
+        for key in ("tile_px", "crs", "transform", "origin", "shape", "anchor"):
             where = kinds.get(key, ("geobox",))
             if getattr(self, key) is not None and self.kind not in where:
                 raise ValueError(f"found {key} with kind {self.kind}; allowed: {key} with kind {' or '.join(where)}")
         if self.kind == "mgrs":
             self._divides_the_square()
+        if self.kind == "ttc" and abs(self.edge_px * self.resolution_m - TTC_TILE_M) > 1e-6:
+            raise ValueError("allowed: with kind ttc, a resolution_m that divides 6180 m: 10, 20, 30, 60")
         if self.kind == "geobox":
             self._is_a_geobox()
         elif self.crs is not None and _axis_unit(self.crs) != "metre":
@@ -187,8 +205,9 @@ class GridConfig(Section):
 
     @property
     def edge_px(self) -> int:
-        """Edge of a tile of utm, mgrs or geobox in pixels."""
-        whole = round(MGRS_TILE_M / self.resolution_m) if self.kind == "mgrs" else DEFAULT_TILE_PX
+        """Edge of a tile of utm, mgrs, geobox or ttc in pixels."""
+        edges_m = {"mgrs": MGRS_TILE_M, "ttc": TTC_TILE_M}
+        whole = round(edges_m[self.kind] / self.resolution_m) if self.kind in edges_m else DEFAULT_TILE_PX
         return self.tile_px or whole
 
 

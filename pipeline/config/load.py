@@ -65,7 +65,7 @@ def config_schema(product_models: Mapping[str, type[ProductConfig]]) -> dict[str
     run: dict[str, Json] = definitions.pop("RunConfig")
     kinds = [references[(model, "validation")] for model in models[1:]]
     run["properties"]["products"]["items"] = {"oneOf": kinds}
-    del definitions["ProductConfig"]  # the base of products, which nothing refers to any more
+    definitions.pop("ProductConfig")  # the base of products, which nothing refers to any more
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return head | run | {"title": "Groundswell run", "$defs": definitions}
 
@@ -133,8 +133,10 @@ def _check_references(document: Document) -> None:
             path = ("products", i, "name" if product.get("name") else "product")
             other = f"products.{named[name.casefold()]} has that name too"
             document.fail(path, f"found {document.show(path)}, but {other}; allowed: a `name:` of its own")
+    _check_inputs(document, entries)
+    told = all(isinstance(name, str) or "inputs" in entry for name, entry in zip(used, entries, strict=True))
     for source in sources:
-        if source not in used and all(isinstance(name, str) for name in used):
+        if source not in used and told:
             document.fail(("sources", source), "found a source that no product uses; allowed: only sources in use")
     places = [("sources", key, "region") for key in sources]
     regions = [document.get(place) for place in places]
@@ -142,6 +144,40 @@ def _check_references(document: Document) -> None:
     for region in clusters:
         if region != DEFAULT_REGION and region not in regions:
             document.fail(("clusters", region), f"found a region of no source; allowed: {', '.join(shown)}")
+
+
+def _check_inputs(document: Document, entries: Sequence[Mapping[str, Json]]) -> None:
+    """Every input is another product of the run, and none is made from itself by any way around."""
+    names = [entry.get("name") or entry.get("product") for entry in entries]
+    inputs = {
+        name: [one for one in given if isinstance(one, str)] if isinstance(given, list) else []
+        for name, given in ((name, entry.get("inputs")) for name, entry in zip(names, entries, strict=True))
+        if isinstance(name, str)
+    }
+    for i, entry in enumerate(entries):
+        given = entry.get("inputs")
+        for k, one in enumerate(given if isinstance(given, list) else []):
+            path: KeyPath = ("products", i, "inputs", k)
+            others = [name for name in inputs if name != names[i]]
+            if isinstance(one, str) and one not in others:
+                allowed = f"allowed: another product of this run, of {', '.join(others) or 'none'}"
+                document.fail(path, f"found {document.show(path)}{hint(document, path, others)}; {allowed}")
+            elif isinstance(one, str) and names[i] in _all_inputs(one, inputs):
+                document.fail(
+                    path, f"found {document.show(path)}, which is itself made from {names[i]}; allowed: no circle"
+                )
+
+
+def _all_inputs(name: str, inputs: Mapping[str, Sequence[str]]) -> set[str]:
+    """The names of everything that a product is made from, over any number of steps."""
+    found: set[str] = set()
+    ahead = [name]
+    while ahead:
+        for one in inputs.get(ahead.pop(), ()):
+            if one not in found:
+                found.add(one)
+                ahead.append(one)
+    return found
 
 
 def _mapping(value: Json) -> dict[str, Json]:

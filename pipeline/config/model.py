@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     Field,
@@ -17,14 +17,16 @@ from pydantic import (
     ValidationInfo,
     ValidatorFunctionWrapHandler,
     WrapValidator,
+    field_serializer,
     model_validator,
 )
 
 from pipeline.config.area import AreaConfig, GridConfig
 from pipeline.config.document import KeyPath
 from pipeline.config.period import PeriodConfig
+from pipeline.config.quality import QualityConfig
 from pipeline.config.section import Section
-from pipeline.config.source import SourceConfig, StorageConfig
+from pipeline.config.source import OutputStorageConfig, SourceConfig
 from pipeline.config.values import NAME_PATTERN, NAME_WORDS, FolderOrBucket, Name, SizeBytes, Workers
 from pipeline.config.write import WriteConfig
 
@@ -71,6 +73,7 @@ class RunSettings(Section):
         description="Neighbouring tiles made by one task, which reads what they share once: up to 4 x 4 as memory and "
         "cores allow (auto), as memory allows (4, 2), or each by itself (1).",
     )
+    quality: QualityConfig = Field(default=QualityConfig(), description="What a finished tile must be like.")
 
 
 class ProductConfig(Section):
@@ -80,16 +83,59 @@ class ProductConfig(Section):
     The text of a validator's ValueError says what is allowed (`allowed: …`) and never repeats the value.
     """
 
+    timeless: ClassVar[bool] = False
+    """Its only period is `static`: it joins every other, and its source is searched without dates."""
+
     product: str = Field(description="Kind of product.")
     name: Name = Field(
         default_factory=lambda data: data["product"],
         description="Unique in the run and used in paths; default: the kind.",
     )
-    source: str = Field(description="Name of the source it is made from.")
     grid: GridConfig | None = Field(default=None, description="In place of the run's grid.")
     period: PeriodConfig | None = Field(default=None, description="In place of the run's period.")
     missing_assets: MissingAssetsConfig | None = Field(default=None, description="In place of run.missing_assets.")
     write: WriteConfig | None = Field(default=None, description="In place of the run's write.")
+    quality: QualityConfig | None = Field(default=None, description="Its keys in place of those of run.quality.")
+
+    @field_serializer("quality")
+    def _given(self, quality: QualityConfig | None) -> dict[str, Any] | None:
+        """What was given of it, since the run's keys count for the others."""
+        return None if quality is None else quality.model_dump(mode="json", exclude_unset=True)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the sources that it reads."""
+        return ()
+
+    @property
+    def upstream(self) -> tuple[str, ...]:
+        """Names of the products that it is made from."""
+        return ()
+
+
+class SourceProduct(ProductConfig):
+    """Base of what is made from the items of a source."""
+
+    source: str = Field(description="Name of the source it is made from.")
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return (self.source,)
+
+
+class DerivedProduct(ProductConfig):
+    """Base of what is made from other products of the run, tile by tile."""
+
+    inputs: Annotated[tuple[Name, ...], Field(min_length=1)] = Field(
+        description="Names of the products it is made from; they write COG."
+    )
+    allow_not_terrain_corrected: bool = Field(
+        default=False, description="Take radar that is not terrain corrected (sentinel1 with kind: grd) as well."
+    )
+
+    @property
+    def upstream(self) -> tuple[str, ...]:
+        return self.inputs
 
 
 def _product_of_kind(value: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> ProductConfig:
@@ -113,7 +159,9 @@ class RunConfig(Section):
     output: FolderOrBucket = Field(
         description="Where it is written; a relative folder counts from the current directory."
     )
-    storage: StorageConfig = Field(default=StorageConfig(), description="How to reach the output where it is on S3.")
+    storage: OutputStorageConfig = Field(
+        default=OutputStorageConfig(), description="How to reach the output where it is on S3."
+    )
     area: AreaConfig | None = Field(
         default=None, description="Where; may be left out where every grid is a geobox with a shape."
     )
@@ -139,14 +187,38 @@ class RunConfig(Section):
             raise ValueError("found no area; allowed: an area, and none only with grid: {kind: geobox, shape: ...}")
         return self
 
+    @model_validator(mode="after")
+    def _inputs_fit(self) -> Self:
+        entries = {product.name: product for product in self.products}
+        for product in self.products:
+            for name in product.upstream:
+                other = entries.get(name)
+                if other is None:
+                    continue  # told by name and line where names are compared
+                if self.write_of(other).cog is None:
+                    raise ValueError(
+                        f"found {name} among the inputs of {product.name}, but it writes no COG; allowed: write.cog"
+                    )
+                if self.grid_of(other) != self.grid_of(product):
+                    raise ValueError(
+                        f"found {name} among the inputs of {product.name}, on another grid; allowed: one grid for all"
+                    )
+        return self
+
     @property
     def variables(self) -> dict[KeyPath, str]:
         """Values that came from the environment, by key path, as they were written: `${VAR}`; never their text."""
         return self._variables
 
     def region_of(self, product: ProductConfig) -> str:
-        """The region a product's jobs run in: its source's."""
-        return self.sources[product.source].region or DEFAULT_REGION
+        """The region a product's jobs run in: its source's; of a derived product, where its first input is made.
+
+        Jobs of a derived product may each be planned elsewhere, where fewer bytes have to move.
+        """
+        entries = {entry.name: entry for entry in self.products}
+        while not product.sources:
+            product = entries[product.upstream[0]]
+        return self.sources[product.sources[0]].region or DEFAULT_REGION
 
     def cluster_of(self, region: str) -> ClusterConfig:
         """A region's own cluster, else `default`, else a local one."""
@@ -167,3 +239,7 @@ class RunConfig(Section):
     def missing_assets_of(self, product: ProductConfig) -> MissingAssetsConfig:
         """How many inputs a product's jobs may lose: its own rule, else the run's."""
         return product.missing_assets or self.run.missing_assets
+
+    def quality_of(self, product: ProductConfig) -> QualityConfig:
+        """What a product's tiles must be like: its own limits, else the run's, key by key."""
+        return product.quality.over(self.run.quality) if product.quality else self.run.quality

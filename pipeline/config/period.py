@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo, field_validator, model_validator
 
@@ -13,6 +13,14 @@ from pipeline.config.values import UtcTime
 from pipeline.types import Json
 
 Spans = tuple[tuple[UtcTime, UtcTime], ...]
+MonthDay = Annotated[
+    str,
+    Field(
+        pattern=r"^(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$",
+        json_schema_extra={"patternErrorMessage": "a month and a day such as 01-15"},
+    ),
+]
+Days = Annotated[int, Field(ge=0, le=183)]
 _EARLIEST, _LATEST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -34,6 +42,17 @@ class PeriodConfig(Section):
         "a year, the last runs to the year's end), month, quarter, season (DJF to SON; DJF has the year of its "
         "January) or year of the calendar, or one for the span.",
     )
+    windows: tuple[tuple[MonthDay, MonthDay], ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="With every: year, these parts of each year that begin within start and end: [[01-15, 03-16]], "
+        "months and days, ends excluded.",
+    )
+    pad_days: tuple[Days, Days] | None = Field(
+        default=None,
+        description="Days before and after each period that also belong to it; its name stays, and the periods of one "
+        "entry may share days then.",
+    )
     periods: Spans | None = Field(
         default=None, min_length=1, description="Instead of the others: your own [[start, end], ...], ends excluded."
     )
@@ -42,14 +61,15 @@ class PeriodConfig(Section):
     @classmethod
     def _span_of_the_list(cls, data: Json) -> Json:
         """With a list, start and end are those of all of it."""
-        if not isinstance(data, dict) or data.get("periods") is None:
+        if not isinstance(data, dict):
             return data
-        beside = [key for key in ("start", "end", "every") if key in data]
+        data = {**data, **{key: _tupled(data[key]) for key in ("windows", "pad_days") if key in data}}
+        if data.get("periods") is None:
+            return data
+        beside = [key for key in ("start", "end", "every", "windows") if key in data]
         if beside:
             raise ValueError(f"found periods beside {' and '.join(beside)}; allowed: periods alone, or start and end")
-        listed = data["periods"]
-        if isinstance(listed, list):  # strict values: a list from JSON is a tuple here
-            listed = tuple(tuple(pair) if isinstance(pair, list) else pair for pair in listed)
+        listed = _tupled(data["periods"])
         try:
             spans = TypeAdapter(Spans).validate_python(listed)
         except ValidationError:
@@ -67,6 +87,35 @@ class PeriodConfig(Section):
             raise ValueError(f"allowed: nothing after {_LATEST:%Y-%m-%d}")
         return end
 
+    @field_validator("windows")
+    @classmethod
+    def _within_a_year(
+        cls, windows: tuple[tuple[str, str], ...] | None, info: ValidationInfo
+    ) -> tuple[tuple[str, str], ...] | None:
+        if windows is None:
+            return None
+        if info.data.get("every") != "year":
+            raise ValueError("allowed: windows only with every: year")
+        try:  # in a common year: 29 February is no day of every year
+            ordered = sorted((_day_of(start), _day_of(end)) for start, end in windows)
+        except ValueError:
+            raise ValueError("allowed: days of every year") from None
+        if not all(start < end for start, end in ordered) or any(b[0] < a[1] for a, b in pairwise(ordered)):
+            raise ValueError(
+                "allowed: pairs [start, end] within a year, each end later than its start, none overlapping"
+            )
+        start, end = info.data.get("start"), info.data.get("end")
+        if start and end and not any(_within(day, start, end) for day, _ in windows):
+            raise ValueError("allowed: windows of the year, at least one of which begins within start and end")
+        return tuple(sorted(windows))
+
+    @field_validator("pad_days")
+    @classmethod
+    def _after_the_first_year(cls, days: tuple[int, int] | None, info: ValidationInfo) -> tuple[int, int] | None:
+        if days is not None and "start" in info.data and info.data["start"] - _EARLIEST < timedelta(days=days[0]):
+            raise ValueError("allowed: no days before the year 1")
+        return days
+
     @field_validator("periods")
     @classmethod
     def _apart(cls, periods: Spans | None) -> Spans | None:
@@ -76,3 +125,18 @@ class PeriodConfig(Section):
         if any(following[0] < one[1] for one, following in pairwise(ordered)):
             raise ValueError("allowed: pairs that do not overlap; no moment lies in two periods")
         return ordered or None
+
+
+def _tupled(value: Json) -> Json:
+    """Strict values: a list from JSON is a tuple here."""
+    return tuple(_tupled(each) for each in value) if isinstance(value, list) else value
+
+
+def _within(day: str, start: datetime, end: datetime) -> bool:
+    """Whether a month and day is within a span, of any of its years."""
+    years = range(start.year, end.year + 1)
+    return any(start <= datetime.fromisoformat(f"{year:04d}-{day}").replace(tzinfo=UTC) < end for year in years)
+
+
+def _day_of(text: str) -> datetime:
+    return datetime.strptime(f"2001-{text}", "%Y-%m-%d").replace(tzinfo=UTC)

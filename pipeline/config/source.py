@@ -40,6 +40,15 @@ class StorageConfig(Section):
     anonymous: bool = Field(default=False, description="Send no credentials.")
 
 
+class OutputStorageConfig(StorageConfig):
+    """How to reach the output where it is on S3, and where that lies."""
+
+    region: Name | None = Field(
+        default=None,
+        description="Cloud region that the output lies in; products made of other products are priced by it.",
+    )
+
+
 class FieldsConfig(Section):
     """Which fields of the items an API is asked for."""
 

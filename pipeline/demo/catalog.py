@@ -7,17 +7,17 @@ One speaks STAC 1.0 with `proj:epsg` and flags like Earth Search's `sentinel-2-l
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pyproj import Transformer
 
+from pipeline.demo import archives
+from pipeline.demo.archives import COG, SCHEMAS, Stored
 from pipeline.demo.scenes import PIXEL_M, Offset, Scene, outline
 from pipeline.types import Json
 
-COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 BROKEN_BECAUSE = "Cut short on purpose: a reader must survive it and name it."
 _GEOJSON, _JSON = "application/geo+json", "application/json"
 _BAND_FACTS: Mapping[str, tuple[str, float, float]] = {
@@ -27,7 +27,6 @@ _BAND_FACTS: Mapping[str, tuple[str, float, float]] = {
     "nir": ("B08", 0.842, 0.145),
 }
 """ESA's name, centre and full width at half maximum (µm), as Earth Search states them."""
-_SCHEMAS = "https://stac-extensions.github.io/"
 _EXTENSIONS = {
     "1.0.0": ("eo/v1.1.0", "grid/v1.0.0", "mgrs/v1.0.0", "projection/v1.1.0", "raster/v1.1.0"),
     "1.1.0": ("eo/v2.0.0", "file/v2.1.0", "grid/v1.1.0", "mgrs/v1.0.0", "projection/v2.0.0", "raster/v2.0.0"),
@@ -35,18 +34,10 @@ _EXTENSIONS = {
 _TITLES = {
     "s2": "Sentinel-2 Level-2A lookalike, mixed baselines, STAC 1.0",
     "s2_c1": "Sentinel-2 Level-2A lookalike, one baseline, STAC 1.1",
+    **archives.TITLES,
 }
-COLLECTIONS = {"s2": "sentinel-2-l2a", "s2_c1": "sentinel-2-c1-l2a"}
+COLLECTIONS = {"s2": "sentinel-2-l2a", "s2_c1": "sentinel-2-c1-l2a", **archives.COLLECTIONS}
 """Collection id of each source."""
-
-
-@dataclass(frozen=True)
-class Stored:
-    """One written file of a scene."""
-
-    key: str
-    size_bytes: int
-    sha256: str
 
 
 def root() -> Json:
@@ -74,7 +65,7 @@ def collection(source: str, items: Iterable[Json]) -> Json:
         "stac_extensions": [],
         "id": COLLECTIONS[source],
         "title": _TITLES[source],
-        "description": "Invented by a program; laid out like Sentinel-2 L2A. Contains no Copernicus data.",
+        "description": "Invented by a program; laid out like the real archive. Contains no data of it.",
         "license": "CC0-1.0",
         "providers": [{"name": "Groundswell demo world", "roles": ["producer", "host"]}],
         "extent": {
@@ -96,7 +87,7 @@ def item(scene: Scene, scl: NDArray[np.uint8], files: Iterable[Stored]) -> Json:
     return {
         "type": "Feature",
         "stac_version": _version(scene.source),
-        "stac_extensions": [f"{_SCHEMAS}{name}/schema.json" for name in _EXTENSIONS[_version(scene.source)]],
+        "stac_extensions": [f"{SCHEMAS}{name}/schema.json" for name in _EXTENSIONS[_version(scene.source)]],
         "id": scene.id,
         "collection": COLLECTIONS[scene.source],
         "geometry": {"type": "Polygon", "coordinates": [ring]},
@@ -124,7 +115,7 @@ def item(scene: Scene, scl: NDArray[np.uint8], files: Iterable[Stored]) -> Json:
 
 
 def _version(source: str) -> str:
-    return "1.0.0" if source == "s2" else "1.1.0"
+    return "1.1.0" if source == "s2_c1" else "1.0.0"
 
 
 def _sensed(scene: Scene) -> str:

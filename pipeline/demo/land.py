@@ -179,21 +179,35 @@ def _towns(canvas: _Canvas, x: Field, y: Field, wide: Field, grain: Field) -> No
     canvas.paint(_ROAD, town * ramp(street, 11, 4), 0.9 + 0.1 * grain)
 
 
-def _lake(canvas: _Canvas, x: Field, y: Field, grain: Field) -> None:
+def on_lake(x: Field, y: Field) -> Field:
+    """Above 0 on the lake, 1 in its middle; below 0 the further from its shore."""
     east, north = x - np.float32(_LAKE_AT[0]), y - np.float32(_LAKE_AT[1])
     along, across = (0.8 * east + 0.6 * north) / np.float32(780), (0.8 * north - 0.6 * east) / np.float32(430)
-    shore = 1 - np.sqrt(along * along + across * across) + 0.75 * (clouded(x, y, 620, 15, 3) - 0.5)
+    found: Field = 1 - np.sqrt(along * along + across * across) + 0.75 * (clouded(x, y, 620, 15, 3) - 0.5)
+    return found
+
+
+def _lake(canvas: _Canvas, x: Field, y: Field, grain: Field) -> None:
+    shore = on_lake(x, y)
     canvas.paint(_FOREST, ramp(shore, -0.16, -0.12) * ramp(noise(x, y, 150, 16), 0.35, 0.5), 0.6 + 0.4 * grain)
     canvas.paint(_LAKE, ramp(shore, 0.0, 0.03), 0.94 + 0.06 * grain, water=True)
 
 
-def _river(canvas: _Canvas, x: Field, y: Field, grain: Field) -> None:
-    def course(east: Field) -> Field:
-        return _bend(east, 2300, 2300, 17) + _bend(east, 800, 330, 18) - 750 - np.float32(0.12) * east
+def _course(east: Field) -> Field:
+    """How far north the river flows at each place along it."""
+    return _bend(east, 2300, 2300, 17) + _bend(east, 800, 330, 18) - 750 - np.float32(0.12) * east
 
-    slope = (course(x + 8) - course(x - 8)) / np.float32(16)
-    bend = (course(x + 250) + course(x - 250) - 2 * course(x)) / np.float32(90)
-    side = (y - course(x)) / np.sqrt(1 + slope * slope)
+
+def beside_river(x: Field, y: Field) -> Field:
+    """Metres from the river's middle, negative on its right bank."""
+    slope = (_course(x + 8) - _course(x - 8)) / np.float32(16)
+    side: Field = (y - _course(x)) / np.sqrt(1 + slope * slope)
+    return side
+
+
+def _river(canvas: _Canvas, x: Field, y: Field, grain: Field) -> None:
+    bend = (_course(x + 250) + _course(x - 250) - 2 * _course(x)) / np.float32(90)
+    side = beside_river(x, y)
     away = np.abs(side)
     half = 75 + 70 * noise(x, y, 900, 19)
     light = 0.6 + 0.4 * grain

@@ -161,7 +161,7 @@ def outline(scene: Scene) -> list[tuple[float, float]]:
     ring = [(west, north), (west, north - size), (west + size, north - size), (west + size, north)]
     if not scene.seen_by.cut:
         return [(float(x), float(y)) for x, y in ring]
-    to_ground = _transformer(scene.place.epsg)
+    to_ground = transformer(scene.place.epsg)
     kept: list[tuple[float, float]] = []
     sides = []
     for east, up in ring:
@@ -183,7 +183,7 @@ def demo_truth(x: NDArray[np.float64], y: NDArray[np.float64], crs: str, day: da
     x, y: pixel centres, any one shape; bands are blue, green, red, nir. A scene's clear pixels differ from it by its
     noise (standard deviation 0.0002) and by a millimetre of place.
     """
-    east, north = _transformer(crs).transform(x, y)
+    east, north = transformer(crs).transform(x, y)
     return reflectance(survey(np.asarray(east, np.float32), np.asarray(north, np.float32)), day)
 
 
@@ -200,28 +200,31 @@ def _grain(scene: Scene) -> NDArray[np.int32]:
 @lru_cache(maxsize=3)
 def _surveyed(corner: tuple[int, int], epsg: int, px: int) -> tuple[Field, Field, Land]:
     """Ground places of a scene's pixel centres and what lies there: the same for all its days."""
-    x, y = _places(corner, epsg, px)
+    x, y = places(corner, epsg, (px, px))
     return x, y, survey(x, y)
 
 
-def _places(corner: tuple[int, int], epsg: int, px: int) -> tuple[Field, Field]:
-    """Ground x and y (m) of a scene's pixel centres: projected exactly every 64 pixels, linear between (off by 1 mm).
+def places(
+    corner: tuple[float, float], epsg: int, shape: tuple[int, int], pixel_m: float = PIXEL_M
+) -> tuple[Field, Field]:
+    """Ground x and y (m) of a scene's pixel centres: projected exactly every 64 pixels, linear between (off by 1 cm).
 
-    The exact ones are rounded to a millimetre, so that a libm that differs in its last bit changes nothing.
+    shape: (rows, columns). The exact ones are rounded to a millimetre, so that a libm that differs in its last bit
+    changes nothing.
     """
-    steps = np.arange(0, px + 1, _LATTICE_PX) * PIXEL_M
-    grid = np.meshgrid(corner[0] + steps, corner[1] - steps)
-    knots = [np.rint(np.asarray(axis) * 1000) / 1000 for axis in _transformer(epsg).transform(*grid)]
-    part = (np.arange(px) % _LATTICE_PX + 0.5) / _LATTICE_PX
-    cell = np.arange(px) // _LATTICE_PX
+    down_m, along_m = (np.arange(0, side + _LATTICE_PX, _LATTICE_PX) * pixel_m for side in shape)
+    grid = np.meshgrid(corner[0] + along_m, corner[1] - down_m)
+    knots = [np.rint(np.asarray(axis) * 1000) / 1000 for axis in transformer(epsg).transform(*grid)]
+    below, after = ((np.arange(side) % _LATTICE_PX + 0.5) / _LATTICE_PX for side in shape)
+    row, col = (np.arange(side) // _LATTICE_PX for side in shape)
     out = []
     for knot in knots:
-        down = knot[cell] + (knot[cell + 1] - knot[cell]) * part[:, None]
-        out.append((down[:, cell] + (down[:, cell + 1] - down[:, cell]) * part).astype(np.float32))
+        down = knot[row] + (knot[row + 1] - knot[row]) * below[:, None]
+        out.append((down[:, col] + (down[:, col + 1] - down[:, col]) * after).astype(np.float32))
     return out[0], out[1]
 
 
 @lru_cache(maxsize=8)
-def _transformer(crs: str | int) -> Transformer:
+def transformer(crs: str | int) -> Transformer:
     """From a CRS to ground metres."""
     return Transformer.from_crs(crs, GROUND_CRS, always_xy=True)

@@ -62,12 +62,16 @@ def weather(sky: Sky, x: Field, y: Field) -> Weather:
 
 
 def seen(ground: Field, over: Weather) -> Field:
-    """Reflectance (band, y, x) at 10 m as the satellite sees it: ground in shadow, behind cloud."""
-    opacity, shadow, shine = (_doubled(field) for field in (over.opacity, over.shadow, over.shine))
+    """Reflectance (band, y, x) at 10 m as the satellite sees it: ground in shadow, behind cloud. over: at 20 m."""
+    return seen_alike(ground, Weather(*(_doubled(field) for field in (over.opacity, over.shadow, over.shine))))
+
+
+def seen_alike(ground: Field, over: Weather) -> Field:
+    """The same with ground and sky on one grid."""
     out = np.empty_like(ground)
     for band in range(len(ground)):
-        lit = ground[band] * (1 - np.float32(_SHADE[band]) * shadow)
-        out[band] = lit + (np.float32(_CLOUD[band]) * shine - lit) * opacity
+        lit = ground[band] * (1 - np.float32(_SHADE[band]) * over.shadow)
+        out[band] = lit + (np.float32(_CLOUD[band]) * over.shine - lit) * over.opacity
     return out
 
 

@@ -5,32 +5,34 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import rasterio
-from affine import Affine
-from numpy.typing import NDArray
-from rasterio.io import MemoryFile
-
-from pipeline.demo import catalog
+from pipeline.demo import archives, catalog
+from pipeline.demo.archives import Stored
 from pipeline.demo.land import BANDS
+from pipeline.demo.landsat import landsat_layers, landsat_scenes
+from pipeline.demo.radar import radar_layers, radar_scenes
+from pipeline.demo.rasters import Layer, cog
+from pipeline.demo.relief import CELLS, tile, tile_id
 from pipeline.demo.scenes import PIXEL_M, SCENE_PX, Scene, pixels, scenes
 from pipeline.errors import PreflightError
 from pipeline.types import Json
 
-VERSION = 2
+VERSION = 3
 """Raised whenever other bytes are written: worlds of another version are made again."""
 STAMP = ".demo-world.json"
 _KEPT_OF_BROKEN = 0.62
-_BLOCK_PX, _LEAST_BLOCK_PX = 512, 128
+_Write = Callable[..., list[Stored]]
+"""(folder, layers, key of the file to break) → what was written."""
 _README = """\
 # Demo world
 
-An invented landscape on the edge of UTM zones 32 and 33 (12 E, 44.88 N), seen by an imitation of Sentinel-2 L2A in June
-and July 2024. Made by `python -m pipeline.demo`; nothing here was measured. Licence: CC0-1.0. Both collections show
-the same ground under the same skies, so results of both must agree.
+An invented landscape on the edge of UTM zones 32 and 33 (12 E, 44.88 N) in June and July 2024, seen by imitations of
+Sentinel-2 L2A (`s2`, `s2_c1`), of terrain-corrected Sentinel-1 (`s1`), of Landsat 8 and 9 (`landsat`), with its heights
+as an imitation of the Copernicus DEM (`dem`). Made by `python -m pipeline.demo`; nothing here was measured. Licence:
+CC0-1.0. All show one ground, and the optical ones of a day one sky, so results must agree.
 
 What a reader has to get right:
 * `s2` mixes three ways to keep the radiometric offset (by item, also between neighbours on one day): baseline 02.14
@@ -39,6 +41,11 @@ What a reader has to get right:
 * Tiles 32TQQ and 33TTK overlap across the zone edge and belong together on each day; 2024-07-08 has 33TTK only.
 * 2024-06-13 and 2024-07-08 end at the swath's west edge: numbers and SCL are 0 beyond it.
 * SCL misses the outermost edges of clouds and shadows and takes some bright roofs for clouds.
+* `s1` is linear power in float32 with nodata -32768, on grids that fit nothing; two directions of flight, of which one
+  sees crops brighter; the pass of 2024-06-15 ends at the swath's west edge.
+* `dem` is in tiles of one degree that say no nodata, whose corners lie half a pixel off the degree and which share no
+  pixels: what lies beside 12 E needs both.
+* `landsat` has its own scale and offset, quality in bits, and pixels whose corners lie 15 m beside multiples of 30 m.
 * One file is cut to {kept:.0%} of its length on purpose: {broken}.
   Its header, overview and first block read, the rest does not.
 """
@@ -75,72 +82,77 @@ def build_world(folder: Path, px: int = SCENE_PX) -> World:
     if before is None:  # what an interrupted build leaves must be known as ours the next time
         _put(folder / STAMP, _text({"version": VERSION, "files": {}}))
     planned = scenes(px)
-    digests = _write_all(folder, planned)
+    digests, items = _write_all(folder, planned, px)
     for stale in (before or {}).get("files", {}).keys() - digests.keys():
         (folder / stale).unlink(missing_ok=True)
     whole = hashlib.sha256("".join(f"{path} {digests[path]}\n" for path in sorted(digests)).encode()).hexdigest()
     sizes = {path: (folder / path).stat().st_size for path in sorted(digests)}
-    stamp = {"version": VERSION, "px": px, "items": len(planned), "digest": whole, "files": sizes}
+    stamp = {"version": VERSION, "px": px, "items": items, "digest": whole, "files": sizes}
     _put(folder / STAMP, _text(stamp))
     return _world(folder, stamp, made=True)
 
 
-def _write_all(folder: Path, planned: tuple[Scene, ...]) -> dict[str, str]:
-    """Every file but the stamp, pixels before the items that name them; returns path → SHA-256."""
+def _write_all(folder: Path, planned: tuple[Scene, ...], px: int) -> tuple[dict[str, str], int]:
+    """Every file but the stamp, pixels before the items that name them; returns path → SHA-256, and how many items."""
     digests: dict[str, str] = {}
 
     def put(path: str, content: bytes) -> None:
         digests[path] = _put(folder / path, content)
 
+    def write(place: str, layers: Iterable[Layer], broken: str | None = None) -> list[Stored]:
+        (folder / place).mkdir(parents=True, exist_ok=True)
+        stored = []
+        for layer in layers:
+            content = cog(layer)
+            if layer.key == broken:
+                content = content[: int(len(content) * _KEPT_OF_BROKEN)]
+            put(f"{place}/{layer.key}.tif", content)
+            stored.append(Stored(layer.key, len(content), digests[f"{place}/{layer.key}.tif"]))
+        return stored
+
+    count = 0
     for source in catalog.COLLECTIONS:
-        items: list[Json] = []
-        for scene in (one for one in planned if one.source == source):
-            stored, scl = _write_scene(folder / source / scene.id, scene)
-            digests |= {f"{source}/{scene.id}/{one.key}.tif": one.sha256 for one in stored}
-            items.append(catalog.item(scene, scl, stored))
-            put(f"{source}/{scene.id}/{scene.id}.json", _text(items[-1]))
+        items = []
+        for item in _items(source, planned, px, write):
+            items.append(item)
+            put(f"{source}/{item['id']}/{item['id']}.json", _text(item))
         put(f"{source}/collection.json", _text(catalog.collection(source, items)))
+        count += len(items)
     put("catalog.json", _text(catalog.root()))
     broken = ", ".join(f"`{one.source}/{one.id}/{one.broken}.tif`" for one in planned if one.broken)
     put("README.md", _README.format(kept=_KEPT_OF_BROKEN, broken=broken).encode())
-    return digests
+    return digests, count
 
 
-def _write_scene(folder: Path, scene: Scene) -> tuple[list[catalog.Stored], NDArray[np.uint8]]:
-    """A scene's rasters, the broken one cut short; returns what was written and the classification."""
-    folder.mkdir(parents=True, exist_ok=True)
+def _items(source: str, planned: tuple[Scene, ...], px: int, write: _Write) -> Iterator[Json]:
+    """Each item of a source, once its files are written."""
+    if source == "s1":
+        for radar in radar_scenes(px):
+            layers = radar_layers(radar)
+            yield archives.radar_item(radar, layers, write(f"{source}/{radar.id}", layers))
+    elif source == "dem":
+        for cell in CELLS:
+            name, layer = tile_id(cell), tile(cell)
+            yield archives.dem_item(name, layer, *write(f"{source}/{name}", [layer]))
+    elif source == "landsat":
+        for landsat in landsat_scenes(px):
+            layers = landsat_layers(landsat)
+            yield archives.landsat_item(landsat, layers, write(f"{source}/{landsat.id}", layers))
+    else:
+        for scene in (one for one in planned if one.source == source):
+            layers = _optical_layers(scene)
+            stored = write(f"{source}/{scene.id}", layers, scene.broken)
+            yield catalog.item(scene, layers[-1].values, stored)
+
+
+def _optical_layers(scene: Scene) -> list[Layer]:
+    """A scene's bands, and at last its classification."""
     numbers, scl = pixels(scene)
-    stored = []
+    layers = []
     for key, values in (*zip(BANDS, numbers, strict=True), ("scl", scl)):
-        content = _cog(values, scene)
-        if key == scene.broken:
-            content = content[: int(len(content) * _KEPT_OF_BROKEN)]
-        stored.append(catalog.Stored(key, len(content), _put(folder / f"{key}.tif", content)))
-    return stored, scl
-
-
-def _cog(values: NDArray[np.uint16] | NDArray[np.uint8], scene: Scene) -> bytes:
-    """One band as a cloud-optimised GeoTIFF: deflate, predictor 2, nodata 0; its header says nothing of the offset.
-
-    Overviews take the nearest pixel: a copy has no rounding that could differ between machines.
-    """
-    pixel = scene.px * PIXEL_M / values.shape[0]
-    profile = {
-        "driver": "COG",
-        "height": values.shape[0],
-        "width": values.shape[1],
-        "count": 1,
-        "dtype": values.dtype.name,
-        "nodata": 0,
-        "crs": f"EPSG:{scene.place.epsg}",
-        "transform": Affine(pixel, 0, scene.corner[0], 0, -pixel, scene.corner[1]),
-    }
-    creation = {"compress": "deflate", "predictor": 2, "level": 6, "overview_resampling": "nearest"}
-    block = _BLOCK_PX if scene.px > _BLOCK_PX else _LEAST_BLOCK_PX
-    with rasterio.Env(GDAL_NUM_THREADS=1), MemoryFile() as memory:
-        with memory.open(**profile, **creation, blocksize=block) as target:
-            target.write(values, 1)
-        return bytes(memory.getbuffer())
+        pixel = scene.px * PIXEL_M / values.shape[0]
+        layers.append(Layer(key, values, scene.place.epsg, scene.corner, (pixel, pixel)))
+    return layers
 
 
 def _put(path: Path, content: bytes) -> str:

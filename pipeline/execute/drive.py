@@ -1,12 +1,14 @@
-"""Keeps every region's cluster fed: a bounded number of groups in flight, refilled as they end; a record a job."""
+"""Keeps every region's cluster fed: a bounded number of groups in flight, refilled as they end; a record a job.
+
+What is made from other jobs waits for them here: the cluster sees only tasks that can begin.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from uuid import uuid4
 
 from distributed import Client, Future, KilledWorker
@@ -28,6 +30,47 @@ class _Task:
     """Nothing else runs in its region meanwhile: if a worker ends then, there is no doubt about what ended it."""
 
 
+class _Waiting:
+    """Jobs that are made from jobs of this run which have not ended yet, each in a group of its own."""
+
+    def __init__(self, groups: Sequence[Group]) -> None:
+        inside = {job.id for group in groups for job in group.jobs}
+        self._needs = {
+            number: needs
+            for number, group in enumerate(groups)
+            if (needs := {one.job_id for job in group.jobs for one in job.upstream} & inside)
+        }
+        self._groups = {number: groups[number] for number in self._needs}
+        self.ready = [group for number, group in enumerate(groups) if number not in self._needs]
+        self._users: dict[str, list[int]] = defaultdict(list)
+        for number, needs in self._needs.items():
+            for job_id in needs:
+                self._users[job_id].append(number)
+
+    @property
+    def groups(self) -> list[Group]:
+        return list(self._groups.values())
+
+    def made(self, job_id: str) -> Iterator[Group]:
+        """The groups that can begin now that this job is done."""
+        for number in self._users.pop(job_id, ()):
+            self._needs[number].discard(job_id)
+            if number in self._groups and not self._needs[number]:
+                yield self._groups.pop(number)
+
+    def lost(self, outcome: Outcome) -> Iterator[Outcome]:
+        """What becomes of everything that is made from a job which was not made, over any number of steps."""
+        for number in self._users.pop(outcome.job_id, ()):
+            group = self._groups.pop(number, None)
+            for job in group.jobs if group is not None else ():
+                cause = f"{outcome.job_id}, which it is made from, {outcome.status.value}: {outcome.cause}"
+                blocked = Outcome(
+                    job.id, job.region, job.fingerprint, Status.BLOCKED, attempts=0, error="BlockedError", cause=cause
+                )
+                yield blocked
+                yield from self.lost(blocked)
+
+
 @dataclass
 class _Region:
     """One cluster and what it still has to do."""
@@ -46,6 +89,54 @@ class _Region:
         return not self.active if self.queue[0].alone else len(self.active) < self.limit
 
 
+class _Run:
+    """Where every group stands: waiting for others, in its region's queue, or ended."""
+
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        clusters: Mapping[str, tuple[Client, int]],
+        report: Callable[[Outcome], None],
+    ) -> None:
+        self._report = report
+        self._waiting = _Waiting(groups)
+        names = sorted({*map(_region_of, groups)} & clusters.keys())
+        self._regions = {name: _Region(*clusters[name], deque()) for name in names}
+        for group in self._waiting.ready:
+            self._begin(group)
+
+    @property
+    def regions(self) -> list[_Region]:
+        return list(self._regions.values())
+
+    def ended(self, outcome: Outcome) -> None:
+        """Report what became of a job, and what that means for those that are made from it."""
+        self._report(outcome)
+        if outcome.status is Status.DONE:
+            for group in self._waiting.made(outcome.job_id):
+                self._begin(group)
+        elif outcome.status is not Status.RETRY:
+            for blocked in self._waiting.lost(outcome):
+                self._report(blocked)
+
+    def cancel(self) -> None:
+        """Report everything that was not begun, or not begun again."""
+        left = [(group, 0) for group in self._waiting.groups]
+        left += [(task.group, task.attempt - 1) for region in self.regions for task in region.queue]
+        for group, attempts in left:
+            for job in group.jobs:
+                self._report(Outcome(job.id, job.region, job.fingerprint, Status.CANCELLED, attempts=attempts))
+
+    def _begin(self, group: Group) -> None:
+        name = _region_of(group)
+        if name in self._regions:
+            self._regions[name].queue.append(_Task(group))
+            return
+        cause = f"no cluster came up in region {name}"
+        for job in group.jobs:
+            self.ended(Outcome(job.id, name, job.fingerprint, Status.FAILED, error="ClusterError", cause=cause))
+
+
 def drive(
     groups: Sequence[Group],
     assignments: Mapping[str, Assignment],
@@ -55,35 +146,29 @@ def drive(
 ) -> None:
     """Run every group on its region's cluster and report each job's outcome once; returns when nothing is in flight.
 
+    A group begins when all jobs of this run that it is made from are done; where one is not, its jobs are reported as
+    blocked. What an earlier run committed is there already. The jobs of a region without a cluster are reported failed.
+
     assignments: by product name. clusters: region → (client, groups in flight at most). When `stop` is set no group is
     started any more, those in flight end and are reported, the jobs of the rest are reported as cancelled. Whatever is
     tried again is tried job by job, after everything else.
     """
     token = uuid4().hex[:8]
     finished = threading.Event()
-    regions = [
-        _Region(*clusters[name], deque(_Task(group) for group in members)) for name, members in _by_region(groups)
-    ]
-    while any(region.active or (region.queue and not stop.is_set()) for region in regions):
-        for region in regions:
+    run = _Run(groups, clusters, report)
+    while any(region.active or (region.queue and not stop.is_set()) for region in run.regions):
+        for region in run.regions:
             while region.free and not stop.is_set():
                 _submit(region, assignments, token, finished)
         finished.wait(_POLL_S)
         finished.clear()
-        for region in regions:
-            _collect(region, assignments, report)
-    for region in regions:
-        for task in region.queue:
-            for job in task.group.jobs:
-                report(Outcome(job.id, job.region, job.fingerprint, Status.CANCELLED, attempts=task.attempt - 1))
+        for region in run.regions:
+            _collect(region, assignments, run.ended)
+    run.cancel()
 
 
-def _by_region(groups: Sequence[Group]) -> Iterator[tuple[str, list[Group]]]:
-    def region(group: Group) -> str:
-        return group.jobs[0].region
-
-    for name, members in groupby(sorted(groups, key=region), key=region):
-        yield name, list(members)
+def _region_of(group: Group) -> str:
+    return group.jobs[0].region
 
 
 def _submit(region: _Region, assignments: Mapping[str, Assignment], token: str, finished: threading.Event) -> None:

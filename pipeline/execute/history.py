@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -11,6 +11,9 @@ from pipeline.execute.lease import RUN_LEASE, Owner, is_held, read_owner
 from pipeline.execute.records import FINISHED, read_lines, read_plan
 from pipeline.types import Json, Status
 from pipeline.write.store import Entry, Store
+
+COMMITTED_BEFORE = "committed_before"
+"""Event of a journal: the quality of a skipped job's tile, where it does not simply pass."""
 
 
 class State(StrEnum):
@@ -60,11 +63,18 @@ class Progress:
     """`job`, `error`, `cause` of each."""
     retried: int
     """Failed attempts of jobs that were tried again."""
+    blocked: tuple[Json, ...] = ()
+    """The same of those that were never begun, since what they are made from was not made."""
+    marked: tuple[Json, ...] = ()
+    """`job`, `level`, `flag`, `text` of each limit that the tile of a done job does not keep."""
+    before: tuple[Json, ...] = ()
+    """The same of the tiles of skipped jobs, by the limits of this run."""
 
     @property
     def open(self) -> int:
         """Jobs of which nothing final is known."""
-        return self.planned - self.done - self.cancelled - len(self.failed)
+        ended = self.done + self.cancelled + len(self.failed) + len(self.blocked)
+        return self.planned - ended
 
 
 def list_runs(store: Store) -> list[Run]:
@@ -82,19 +92,22 @@ def read_progress(store: Store, run: Run) -> Progress:
     plan = list(read_plan(store, run.id)) if run.planned else []
     waiting = {line["job"] for line in plan if line["state"] == "run"}
     last: dict[str, Json] = {}
+    before: dict[str, Json] = {}
     retried, ended = 0, False
     for name in sorted(name for name in run.objects if name.startswith("journal-")):
         for record in read_lines(store, f"runs/{run.id}/{name}", ("event",)):
             ended = ended or record["event"] == "end"
+            if record["event"] == COMMITTED_BEFORE:
+                before[record["job_id"]] = record
             if record["event"] == "job" and record["job_id"] in waiting:
                 retried += record["status"] == Status.RETRY
                 last[record["job_id"]] = record
     counts = Counter(record["status"] for record in last.values())
-    failed = [
-        {"job": job_id, "error": record["error"], "cause": record["cause"]}
-        for job_id, record in sorted(last.items())
-        if record["status"] == Status.FAILED
-    ]
+    named: dict[Status, list[Json]] = {Status.FAILED: [], Status.BLOCKED: []}
+    for job_id, record in sorted(last.items()):
+        if record["status"] in named:
+            one = {"job": job_id, "error": record["error"], "cause": record["cause"]}
+            named[Status(record["status"])].append(one)
     return Progress(
         run=run.id,
         state=_state(run, ended=ended),
@@ -103,9 +116,18 @@ def read_progress(store: Store, run: Run) -> Progress:
         skipped=dict(Counter(line["state"] for line in plan if line["state"] != "run")),
         done=counts[Status.DONE],
         cancelled=counts[Status.CANCELLED],
-        failed=tuple(failed),
+        failed=tuple(named[Status.FAILED]),
+        blocked=tuple(named[Status.BLOCKED]),
         retried=retried,
+        marked=tuple(_marked({job: one for job, one in last.items() if one["status"] == Status.DONE})),
+        before=tuple(_marked(before)),
     )
+
+
+def _marked(records: Mapping[str, Json]) -> Iterator[Json]:
+    for job_id, record in sorted(records.items()):
+        for one in (record.get("quality") or {}).get("found", ()):
+            yield {"job": job_id, **one}
 
 
 def _state(run: Run, *, ended: bool) -> State:

@@ -21,11 +21,15 @@ from pipeline.execute.codec import decode, encode
 from pipeline.plan.jobs import ProductPlan, job_document
 from pipeline.products import load_product
 from pipeline.products._base import Context
-from pipeline.types import Item, Job, Json, Period, Tile
+from pipeline.types import Item, Job, Json, Period, Tile, Upstream
 
 FORMAT = 1
 _OF_THE_RUN = {"threads", "skip_missing", "max_missing_fraction"}
 """Fields of a Context that no pixel depends on: the machine's, and when a job counts as failed. An item was made."""
+
+
+_LIMITS = {"missing_assets", "quality"}
+"""Keys of an entry that no pixel depends on, for the same reason."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class Inputs:
     """With grids, numbers and unsigned hrefs: everything that the catalogue said of them."""
     recipe: Json
     """See `write_recipe`."""
+    upstream: tuple[Upstream, ...] = ()
+    """Committed jobs of the same output that it is made from."""
 
 
 def write_recipe(entry: Json, source: Json, context: Context) -> Json:
@@ -56,7 +62,7 @@ def write_recipe(entry: Json, source: Json, context: Context) -> Json:
         for name, value in encode(context.access).items()
     }
     kept = {name: value for name, value in encode(context).items() if name not in _OF_THE_RUN}
-    entry = {name: value for name, value in entry.items() if name != "missing_assets"}
+    entry = {name: value for name, value in entry.items() if name not in _LIMITS}
     return {"entry": entry, "context": {**kept, "access": access}}
 
 
@@ -83,8 +89,9 @@ def read_recipe(recipe: Json, threads: int) -> tuple[ProductConfig, Context]:
 
 def write_inputs(job: Job, plan: ProductPlan, recipe: Json) -> Json:
     """The document of a job."""
-    document = job_document(plan, job.tile, job.period, job.items)
-    return encode(Inputs(FORMAT, job.fingerprint, document, job.region, job.tile, job.period, job.items, recipe))
+    document = job_document(plan, job.tile, job.period, job.items, job.upstream)
+    place = job.region, job.tile, job.period
+    return encode(Inputs(FORMAT, job.fingerprint, document, *place, job.items, recipe, job.upstream))
 
 
 def read_inputs(document: Json) -> Inputs:

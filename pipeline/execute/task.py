@@ -9,14 +9,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.config import ProductConfig
+from pipeline.config import ProductConfig, QualityConfig
 from pipeline.errors import GroundswellError, MissingAssetsError, StoreError, TransientAssetError, TransientStoreError
 from pipeline.execute.lease import scratch_prefix
+from pipeline.execute.quality import assess, look_again, refuse
 from pipeline.execute.recipe import write_inputs
 from pipeline.plan.groups import Group
 from pipeline.plan.jobs import ProductPlan
 from pipeline.products import load_product
 from pipeline.products._base import Context
+from pipeline.products._upstream import with_upstream
 from pipeline.read.access import redact
 from pipeline.types import AssetLoss, DataFile, Job, Json, Made, Outcome, Status
 from pipeline.write.commit import Committed, OtherFilesError, commit
@@ -41,6 +43,8 @@ class Assignment:
     """Further attempts at what failed for a passing cause."""
     recipe: Json
     """How the product is made, for the item (see `recipe.write_recipe`)."""
+    limits: QualityConfig
+    """What a finished tile must be like."""
 
 
 def run_job(job: Job, assignment: Assignment, attempt: int) -> Outcome:
@@ -61,7 +65,8 @@ def run_group(group: Group, assignment: Assignment, attempt: int) -> list[Outcom
         try:
             folders = [_scratch_folder(stack) for _ in jobs]
             product = load_product(jobs[0].kind)
-            made = product.make(jobs, assignment.entry, assignment.context, folders, group.memory)
+            ready = [with_upstream(job, assignment.store) for job in jobs]
+            made = product.make(ready, assignment.entry, assignment.context, folders, group.memory)
         except Exception as error:  # noqa: BLE001 (whatever it is, it is said of a job, here or in its own turn)
             if len(jobs) == 1:
                 outcome = _begun(jobs[0], attempt, time.perf_counter() - started)
@@ -107,7 +112,12 @@ def _settled(job: Job, outcome: Outcome, made: Made, folder: Path, assignment: A
         return replace(outcome, status=Status.RETRY, error=passing[0].error, cause=cause)
     try:
         made = replace(made, files=(*made.files, inputs_file(job, assignment, folder)))
-        done, kept = _commit(job, assignment, made)
+        assessed = assess(job, made, assignment.limits, assignment.store)
+        outcome = replace(outcome, quality=assessed.quality)
+        refuse(job, assessed.quality, assignment.limits)
+        done, kept = _commit(job, assignment, assessed.made)
+        quality = look_again(job, assessed, assignment.limits, assignment.store)
+        outcome = replace(outcome, quality=quality)
         outcome = replace(outcome, status=Status.DONE, item_key=done.item_key, written_bytes=done.written_bytes)
         outcome = replace(outcome, warnings=(*outcome.warnings, *kept))
     except Exception as error:  # noqa: BLE001 (see `_ended`)

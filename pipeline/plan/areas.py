@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from shapely.geometry import shape as to_geometry
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.types import Json
+from pipeline.types import Json, Tile
 
 BBox = tuple[float, float, float, float]
 """west, south, east, north in degrees; west > east crosses the antimeridian."""
@@ -31,6 +31,8 @@ class Region:
     """Unique in the area, safe in a path, and the same whatever else the area holds."""
     geometry: BaseGeometry
     """Valid polygon or multipolygon in degrees within -180..180 and -90..90: in parts where it crosses 180."""
+    zone: str | None = None
+    """The UTM zone that its file names for it, such as `22N`."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,10 @@ class Area:
     regions: tuple[Region, ...] = ()
     tiles: tuple[str, ...] = ()
     """Ids of the grid in use; when there are any, they are the whole answer."""
+    placed: tuple[Tile, ...] = ()
+    """The same, where an id alone does not say where it lies."""
+    years: Mapping[str, frozenset[int]] | None = None
+    """Tile id → years in which the tile is asked for; None: in all of them."""
 
 
 def box_region(bbox: BBox) -> Region:

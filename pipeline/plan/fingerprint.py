@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
-from pipeline.types import Asset, Item, Json, Period, Unit
+from pipeline.types import Asset, Item, Json, Period, Unit, Upstream
 
 FORMAT = 1
 _LENGTH = 32
@@ -17,9 +17,11 @@ def input_identity(item: Item, facts: Sequence[str] = ()) -> Json:
     """What the fingerprint holds of an input: ids, versions, and what decides how its numbers are read; never an href.
 
     The version is each asset's `file:checksum`, or else the item's `updated`. facts: names of the item's properties
-    that the product decides by: a catalogue may correct them, or a band's declared numbers, and leave the files alone.
+    that the product decides by, or `datetime`: a catalogue may correct them, or a band's declared numbers, and leave
+    the files alone.
     """
-    deciding = {name: item.properties[name] for name in sorted(facts) if name in item.properties}
+    known = {**item.properties, "datetime": item.time.isoformat()}
+    deciding = {name: known[name] for name in sorted(facts) if name in known}
     return {
         "collection": item.collection,
         "id": item.id,
@@ -28,6 +30,15 @@ def input_identity(item: Item, facts: Sequence[str] = ()) -> Json:
             for band, asset in sorted(item.assets.items())
         },
         **({"facts": deciding} if deciding else {}),
+    }
+
+
+def upstream_identity(upstream: Upstream) -> Json:
+    """What the fingerprint holds of a job that another one is made from: which one it is, and its own fingerprint."""
+    return {
+        "collection": upstream.product,
+        "id": f"{upstream.tile_id}/{upstream.period.id}",
+        "assets": {"fingerprint": upstream.fingerprint},
     }
 
 

@@ -22,6 +22,8 @@ from pipeline.plan.utm import zone_at, zone_epsg
 from pipeline.types import Tile
 
 _POLE = 90 - 1e-9
+_WITHIN_M = 0.01
+"""How far an outline may stray from the true one."""
 
 
 def geobox_tiles(shapes: Shapes | None, grid: GridConfig) -> Iterator[Tile]:
@@ -60,22 +62,39 @@ def geobox_tile(tile_id: str, grid: GridConfig) -> Tile:
 
 
 def region_tiles(regions: Sequence[Region], grid: GridConfig) -> Iterator[Tile]:
-    """One tile a region, with its id: the region's bounds, grown to whole pixels counted from the CRS's origin.
+    """One tile a region, with its id and outline: its bounds, grown to whole pixels counted from the CRS's origin.
 
-    The CRS is the grid's, or else that of the zone (UTM, or UPS beyond 84 N and 80 S) the region's centre lies in.
+    Their edges are multiples of a pixel or, as the grid asks, their centres. The CRS is the grid's, or else that of the
+    zone that the region's file names, or that its middle lies in (UTM, or UPS beyond 84 N and 80 S).
     """
     pixel = grid.resolution_m
     slack = THIN_M / pixel
+    half = 0.5 if grid.anchor == "centre" else 0.0
     for region in regions:
-        crs = grid.crs or f"EPSG:{zone_epsg(_zone_of(region.geometry))}"
+        crs = grid.crs or f"EPSG:{zone_epsg(region.zone or _zone_of(region.geometry))}"
         try:
-            bounds = shapely.total_bounds(to_crs(np.array([region.geometry], dtype=object), crs)) / pixel
+            (polygon,) = to_crs(np.array([region.geometry], dtype=object), crs)
         except PlanRefusedError as error:
             raise PlanRefusedError(f"region {region.id}: {error}") from None
+        bounds = np.array(polygon.bounds) / pixel - half
         left, bottom = (math.floor(side + slack) for side in bounds[:2])
         right, top = (math.ceil(side - slack) for side in bounds[2:])
         shape = (max(1, top - bottom), max(1, right - left))
-        yield Tile(region.id, GeoBox(shape, Affine(pixel, 0, left * pixel, 0, -pixel, top * pixel), crs))
+        corner = Affine(pixel, 0, (left + half) * pixel, 0, -pixel, (top + half) * pixel)
+        yield Tile(region.id, GeoBox(shape, corner, crs), _outline(polygon))
+
+
+def _outline(polygon: BaseGeometry) -> str:
+    """A polygon in metres as text: no points but those it takes to follow its sides to a centimetre.
+
+    Millimetres are what two versions of PROJ agree on. Parts that meet, as at the antimeridian, become one.
+    """
+    parts = shapely.get_parts(polygon)
+    simple = shapely.simplify(shapely.union_all(parts, grid_size=0.001) if len(parts) > 1 else polygon, _WITHIN_M)
+    if simple.is_empty:
+        simple = polygon
+    text: str = shapely.to_wkt(shapely.transform(simple, lambda xy: np.round(xy, 3) + 0.0), rounding_precision=3)
+    return text
 
 
 def _zone_of(geometry: BaseGeometry) -> str:

@@ -93,13 +93,17 @@ def group_jobs(
 def _lattices(jobs: Iterable[Job]) -> Iterator[list[_Placed]]:
     """Jobs that may be neighbours, along the curve: of one product and period, on one lattice of tiles."""
     lattices: dict[tuple[str, str], dict[object, list[tuple[Job, int, int]]]] = {}
+    origins: dict[object, list[tuple[int, int]]] = {}
     for job in jobs:
         geobox = job.tile.geobox
         (height, width), (a, b, c, d, e, f) = geobox.shape.yx, geobox.transform[:6]
         if b == d == 0:
-            row, down = divmod(round(f / e * _PARTS_A_PX), height * _PARTS_A_PX)
-            column, right = divmod(round(c / a * _PARTS_A_PX), width * _PARTS_A_PX)
-            lattice: object = (str(geobox.crs), a, e, height, width, down, right)
+            kind = (job.product, job.period.id, str(geobox.crs), a, e, height, width)
+            place = round(f / e * _PARTS_A_PX), round(c / a * _PARTS_A_PX)
+            origin, row, column = _on_lattice(
+                place, (height * _PARTS_A_PX, width * _PARTS_A_PX), origins.setdefault(kind, [])
+            )
+            lattice: object = (*kind, origin)
         else:  # a grid that is turned has no such lattice
             lattice, row, column = job.tile.id, 0, 0
         lattices.setdefault((job.product, job.period.id), {}).setdefault(lattice, []).append((job, row, column))
@@ -114,6 +118,23 @@ def _lattices(jobs: Iterable[Job]) -> Iterator[list[_Placed]]:
                     curve[order].tolist(), (members[place] for place in order.tolist()), strict=True
                 )
             ]
+
+
+def _on_lattice(
+    place: tuple[int, int], step: tuple[int, int], origins: list[tuple[int, int]]
+) -> tuple[tuple[int, int], int, int]:
+    """(origin of a known lattice or of a new one, row and column on it) of a corner; all but the last two in parts.
+
+    A corner may be a part off its lattice: what was rounded half a part away from another's rounds to the other side.
+    """
+    for origin in origins:
+        cell = [round((at - first) / along) for at, first, along in zip(place, origin, step, strict=True)]
+        rest = [at - first - n * along for at, first, n, along in zip(place, origin, cell, step, strict=True)]
+        if max(map(abs, rest)) <= 1:
+            return origin, cell[0], cell[1]
+    (row, down), (column, right) = (divmod(at, along) for at, along in zip(place, step, strict=True))
+    origins.append((down, right))
+    return (down, right), row, column
 
 
 def _cut(placed: Sequence[_Placed], level: int, holding: Holding, budget_bytes: int) -> Iterator[Group]:

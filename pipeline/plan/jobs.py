@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from functools import lru_cache
 
@@ -15,42 +15,29 @@ from odc.geo.geobox import GeoBox
 
 from pipeline.plan.areas import possible_footprint
 from pipeline.plan.curves import metres_a_unit, transformer
-from pipeline.plan.fingerprint import fingerprint, fingerprint_document, input_identity
-from pipeline.plan.memory import Finest, Holding, project_memory
+from pipeline.plan.dates import DateChooser
+from pipeline.plan.derived import Planned, derived_jobs, in_order
+from pipeline.plan.entries import COMPRESSION, ProductPlan, Targets, job_document
+from pipeline.plan.fingerprint import fingerprint
+from pipeline.plan.memory import Finest, project_memory
 from pipeline.plan.outlines import lonlat_outline, outline_in
-from pipeline.types import Grid, Item, Job, Json, Period, Plan, Skip, Tile
+from pipeline.types import Grid, Item, Job, Period, Plan, Skip, Tile
 
 _MARGIN_M, _MARGIN_DEG = 1000.0, 0.01
 """Catalogue footprints are simplified; a scene that misses a tile by less than about a kilometre is still asked."""
-_COMPRESSION = 0.65
-"""Stored bytes per decoded byte of a 16-bit band; measured 0.6-0.7 on Sentinel-2 COGs."""
-
-
-@dataclass(frozen=True)
-class ProductPlan:
-    """What the planner needs to know of one product entry of the config; made by the product itself."""
-
-    name: str
-    kind: str
-    version: int
-    parameters: Json
-    """Everything of the entry that changes pixels or files, JSON-shaped."""
-    source: str
-    region: str
-    bands: tuple[str, ...]
-    """Logical names of the assets a job reads."""
-    holding: Holding
-    """What making a tile holds, for the memory plan."""
-    facts: tuple[str, ...] = ()
-    """Item properties that decide how the numbers are read; the fingerprint holds them."""
-
-
-@dataclass(frozen=True)
-class Targets:
-    """Where and when: a product is made for each tile and period."""
-
-    tiles: tuple[Tile, ...]
-    periods: tuple[Period, ...]
+BEYOND_PX = 6
+"""What a product may look at beyond its tile's edge: a neighbour, and what that is interpolated from."""
+__all__ = [
+    "BEYOND_PX",
+    "ProductPlan",
+    "Targets",
+    "by_region",
+    "finest_of",
+    "job_document",
+    "padded",
+    "pixel_m2",
+    "plan_jobs",
+]
 
 
 def plan_jobs(
@@ -59,35 +46,59 @@ def plan_jobs(
     items: Sequence[Item],
     committed: Mapping[str, Collection[str]],
     task_bytes: Mapping[str, int],
+    output_region: str | None = None,
 ) -> Plan:
     """Every job of the run, less those whose fingerprint is committed; pure.
 
     targets: by product name. committed: product name → fingerprints found by listing. task_bytes: region → memory one
-    task may use.
+    task may use. output_region: where committed files lie; None: wherever they are made.
     Raises PlanRefusedError when a job cannot fit its worker.
     """
     jobs: list[Job] = []
     skipped: list[Skip] = []
-    empty = 0
-    for product in products:
-        index = _Footprints([item for item in items if item.source == product.source])
-        done = committed.get(product.name, ())
-        for tile in targets[product.name].tiles:
-            near = _dated_at(tile, index.touching(tile))
-            for period in targets[product.name].periods:
-                chosen = tuple(_with_bands(item, product.bands) for item in near if item.time in period)
-                if not chosen:
-                    empty += 1
-                    continue
-                job = _job(product, tile, period, chosen, task_bytes[product.region])
-                if job.fingerprint in done:
-                    skipped.append(Skip(job.id, job.fingerprint, "already committed"))
-                else:
-                    jobs.append(job)
-    notes = (
-        (f"{empty} of {empty + len(jobs) + len(skipped)} tile-periods have no scene in the catalogue",) if empty else ()
+    planned = Planned(output_region)
+    notes: list[str] = []
+    for product in in_order(products):
+        target, done = targets[product.name], committed.get(product.name, ())
+        if target.idle:
+            notes.append(f"{product.name}: tiles are asked for in {target.idle}, but no period of it lies there")
+        if product.source is None:
+            found, more = derived_jobs(product, target, planned, task_bytes)
+        else:
+            found, more = _source_jobs(product, target, items, task_bytes[product.region])
+        notes += more
+        for job in found:
+            planned.add(product, job)
+            if job.fingerprint in done:
+                skipped.append(Skip(job.id, job.fingerprint, "already committed"))
+            else:
+                jobs.append(job)
+    return Plan(tuple(jobs), tuple(skipped), tuple(notes))
+
+
+def _source_jobs(
+    product: ProductPlan, target: Targets, items: Sequence[Item], budget_bytes: int
+) -> tuple[list[Job], list[str]]:
+    """The jobs of a product that is made from a source's items; and a note of the tile-periods without any."""
+    index = _Footprints(
+        [item for item in items if item.source == product.source and (product.keep is None or product.keep(item))]
     )
-    return Plan(tuple(jobs), tuple(skipped), notes)
+    bare = product.bare(index.items) if product.bare else None
+    chooser = product.dates and DateChooser(product.dates, lambda cell: _dated_at(cell, index.touching(cell)))
+    found: list[Job] = []
+    empty = 0
+    for tile in target.tiles:
+        near = _dated_at(tile, index.touching(tile, beyond=product.beyond))
+        for period in target.periods_of(tile):
+            within = [item for item in near if item.time in period]
+            taken = chooser.of(tile, period, within) if chooser else within
+            chosen = tuple(_with_bands(item, product.bands) for item in taken)
+            if chosen or (bare is not None and not near and bare(tile)):
+                found.append(_job(product, tile, period, chosen, budget_bytes))
+            else:
+                empty += 1
+    note = f"{product.name}: {empty} of {empty + len(found)} tile-periods have no scene in the catalogue"
+    return found, [*([note] if empty else []), *(chooser.notes if chooser else [])]
 
 
 def _dated_at(tile: Tile, items: Sequence[Item]) -> list[Item]:
@@ -99,12 +110,6 @@ def _dated_at(tile: Tile, items: Sequence[Item]) -> list[Item]:
     lon, _ = transformer(str(tile.geobox.crs), 4326).transform(*middle)
     ahead = timedelta(hours=lon / 15)
     return [replace(item, solar_day=(item.time + ahead).date()) for item in items]
-
-
-def job_document(product: ProductPlan, tile: Tile, period: Period, items: Sequence[Item]) -> Json:
-    """The document a job's fingerprint is the digest of."""
-    inputs = [input_identity(item, product.facts) for item in items]
-    return fingerprint_document(product.kind, product.version, product.parameters, tile, period, inputs)
 
 
 def _job(product: ProductPlan, tile: Tile, period: Period, items: tuple[Item, ...], budget_bytes: int) -> Job:
@@ -121,7 +126,7 @@ def _job(product: ProductPlan, tile: Tile, period: Period, items: tuple[Item, ..
         memory=project_memory(
             tile.geobox.shape.yx, len(ordered), days, product.holding, budget_bytes, finest_of(ordered, tile)
         ),
-        read_bytes=sum(_read_bytes(item, tile) for item in ordered),
+        read_bytes=sum(_read_bytes(item, tile, product.in_bytes) for item in ordered),
     )
 
 
@@ -129,9 +134,9 @@ def _with_bands(item: Item, bands: tuple[str, ...]) -> Item:
     return replace(item, assets={band: item.assets[band] for band in bands if band in item.assets})
 
 
-def _read_bytes(item: Item, tile: Tile) -> int:
+def _read_bytes(item: Item, tile: Tile, pixel_bytes: int) -> int:
     """Stored bytes of the part of an item's bands that lies on the tile, from the declared grids."""
-    return int(sum(_window_px(asset.grid, tile) for asset in item.assets.values()) * 2 * _COMPRESSION)
+    return int(sum(_window_px(asset.grid, tile) for asset in item.assets.values()) * pixel_bytes * COMPRESSION)
 
 
 def _window_px(grid: Grid | None, tile: Tile) -> float:
@@ -170,10 +175,10 @@ def _overlap(
     return max(min(x), box[0]), max(min(y), box[1]), min(max(x), box[2]), min(max(y), box[3])
 
 
-def _padded(geobox: GeoBox) -> GeoBox:
+def padded(geobox: GeoBox, least_px: int = 0) -> GeoBox:
     """The grid and a margin around it, measured on its own plane: a degree is short near a pole, and ends at 180."""
     margin = _MARGIN_DEG if geobox.crs is not None and geobox.crs.geographic else _MARGIN_M
-    across, down = math.ceil(margin / abs(geobox.transform.a)), math.ceil(margin / abs(geobox.transform.e))
+    across, down = (max(least_px, math.ceil(margin / abs(side))) for side in (geobox.transform.a, geobox.transform.e))
     height, width = geobox.shape.yx
     corner = geobox.transform @ Affine.translation(-across, -down)
     return GeoBox((height + 2 * down, width + 2 * across), corner, geobox.crs)
@@ -183,22 +188,25 @@ class _Footprints:
     """Spatial index over item footprints: which items a tile may need."""
 
     def __init__(self, items: Sequence[Item]) -> None:
-        self._items = items
+        self.items = items
         self._geometries = np.array([possible_footprint(item.geometry) for item in items], dtype=object)
         self._tree = shapely.STRtree(self._geometries)
 
-    def touching(self, tile: Tile) -> list[Item]:
-        found = sorted(self._tree.query(lonlat_outline(_padded(tile.geobox)), predicate="intersects"))
-        return [self._items[number] for number in found if self._grid_touches(self._items[number], tile)]
+    def touching(self, tile: Tile, *, beyond: bool = False) -> list[Item]:
+        """What a tile may need; beyond: also what only its margin does."""
+        around = padded(tile.geobox, BEYOND_PX if beyond else 0)
+        found = sorted(self._tree.query(lonlat_outline(around), predicate="intersects"))
+        exact = around if beyond else tile.geobox
+        return [self.items[number] for number in found if self._grid_touches(self.items[number], exact)]
 
     @staticmethod
-    def _grid_touches(item: Item, tile: Tile) -> bool:
+    def _grid_touches(item: Item, geobox: GeoBox) -> bool:
         """False only where every declared grid misses the tile: footprints may be wrong, declared grids are finer."""
         grids = [asset.grid for asset in item.assets.values()]
         for grid in grids:
             if grid is None:
                 return True
-            left, bottom, right, top = _overlap(grid.transform, grid.shape, outline_in(tile.geobox, grid.crs))
+            left, bottom, right, top = _overlap(grid.transform, grid.shape, outline_in(geobox, grid.crs))
             if left < right and bottom < top:
                 return True
         return not grids

@@ -25,9 +25,8 @@ _FLIGHT_PX, _LEAST_FLIGHT = 2**26, 4
 """Few large windows hide as much latency as many small ones: so many pixels of the tile, but four windows at least."""
 _WANTED_BYTES, _WINDOW_BYTES = 2, 2
 """Per source window on its way: of a pixel of the strip, whether it is wanted; of one of the source, its number."""
-_CODES_BYTES, _CLASSES_BYTES = 1, 3
-"""Per mask on its way: of a pixel of the tile, its code; of one of the finest source, classes and codes and what they
-are made with, at half its resolution as in Sentinel-2."""
+_CODES_BYTES = 1
+"""Per mask on its way: of a pixel of the tile, its code."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,13 @@ class Holding:
     """Of a source window on its way, beside its numbers: what resamples it may hold copies."""
     scene_bits: bool = True
     """Whether one bit per scene and pixel is held as well."""
+    mask: int = 3
+    """Of a pixel of the finest source, while a mask is read: classes and codes and what they are made with; by default
+    at half its resolution, as in Sentinel-2."""
+    row: int = 0
+    """Bytes for each column of the tile, however many rows a strip has."""
+    fixed_bytes: int = 0
+    """Whatever the tile's size."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +79,12 @@ def project_memory(
     height, width = shape
     finest = finest or Finest.alike(shape)
     fixed = BASE_BYTES + height * width * (holding.tile + holding.scene_bits * ((scenes + 7) // 8))
+    fixed += holding.fixed_bytes + width * holding.row
     carry = scenes * max(_WINDOW_BYTES, holding.day) * BLOCK_ROWS * math.ceil(width * finest.density**0.5 + BLOCK_ROWS)
     ladder = [reads for reads in _READS if reads <= max(_LEAST_FLIGHT, _FLIGHT_PX // (height * width))]
     found: list[MemoryPlan] = []
     for reads in ladder:
-        masks = (height * width * _CODES_BYTES + finest.window_px * _CLASSES_BYTES) * min(scenes, reads)
+        masks = (height * width * _CODES_BYTES + finest.window_px * holding.mask) * min(scenes, reads)
         reading = math.ceil((_WANTED_BYTES + (_WINDOW_BYTES + holding.read) * finest.density) * reads)
         per_row = width * (holding.day * days + holding.strip + reading)
         needed = max(masks, min(MIN_ROWS, height) * per_row)
@@ -93,7 +100,7 @@ def project_memory(
         raise PlanRefusedError(
             f"one strip of a {height} x {width} tile with {scenes} scenes on {days} days needs {fixed + needed:,} "
             f"bytes; a task may use {budget_bytes:,}. Raise clusters.<region>.worker_memory, lower "
-            "clusters.<region>.threads, or make grid.tile_px or the period smaller"
+            "clusters.<region>.threads, or make the tiles (grid.tile_px; a region itself) or the period smaller"
         )
     return max(found, key=lambda plan: min(plan.strip_rows, BLOCK_ROWS) // (BLOCK_ROWS // 2))
 

@@ -10,25 +10,83 @@ Names are the calendar's, so they are the same whatever start and end a run has:
     season   2024-DJF, -MAM, -JJA, -SON   2024-DJF begins in December 2023: the year is that of its January
     year     2024
     span     2024-06-01_2024-09-01     as is each pair of a user's list; an end inside a day says its time of day
+
+`pad_days` makes a period longer and leaves its name: `2024` may then begin in November 2023.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from pipeline.config.period import PeriodConfig
 from pipeline.types import Period
 
+STATIC = Period("static", None, None)
+"""The one period of what has no time."""
 _SEASONS = ("DJF", "MAM", "JJA", "SON")
 _STEP_DAYS, _STEPS = 15, 24
 
 
 def periods_of(config: PeriodConfig) -> tuple[Period, ...]:
-    """The periods of a config in order of time; no moment lies in two of them."""
+    """The periods of a config in order of time; without `pad_days` no moment lies in two of them."""
     if config.periods is not None:
-        return tuple(_span(start, end) for start, end in config.periods)
-    return plan_periods(config.start, config.end, config.every)
+        found = tuple(_span(start, end) for start, end in config.periods)
+    elif config.windows is not None:
+        found = _windows(config)
+    else:
+        found = plan_periods(config.start, config.end, config.every)
+    return found if config.pad_days is None else tuple(_padded(one, *config.pad_days) for one in found)
+
+
+def periods_by_tile(
+    periods: Sequence[Period], years: Mapping[str, Collection[int]] | None
+) -> dict[str, frozenset[str]] | None:
+    """Tile id → ids of the periods that lie in the years it is asked for; None: in every one.
+
+    A period lies in the year of its name, whatever `pad_days` say: DJF in that of its January, a span in that of its
+    middle.
+    """
+    if years is None:
+        return None
+    lie = [(one.id, named_year(one.id)) for one in periods if one != STATIC]
+    return {tile: frozenset(period for period, year in lie if year in asked) for tile, asked in years.items()}
+
+
+def idle_years(periods: Sequence[Period], years: Mapping[str, Collection[int]] | None) -> tuple[int, ...]:
+    """Years in which some tile is asked for and no period lies; what has no time lies in all of them."""
+    if STATIC in periods:
+        return ()
+    lie = {named_year(one.id) for one in periods}
+    return tuple(sorted({year for asked in (years or {}).values() for year in asked} - lie))
+
+
+def named_year(period_id: str) -> int:
+    """The year that a period lies in, by its name: of the calendar, or from one date to another."""
+    first, _, last = period_id.partition("_")
+    if not last:
+        return int(first[:4])
+    start, end = (datetime.fromisoformat(side[:10]) for side in (first, last))
+    return (start + (end - start) / 2).year
+
+
+def _padded(period: Period, before: int, after: int) -> Period:
+    """The same period with days before and after it."""
+    if period.start is None or period.end is None:
+        return period
+    return replace(period, start=period.start - timedelta(days=before), end=period.end + timedelta(days=after))
+
+
+def _windows(config: PeriodConfig) -> tuple[Period, ...]:
+    """The parts of each year that begin within a run's start and end."""
+    found = []
+    for year in range(config.start.year, config.end.year + 1):
+        for start, end in config.windows or ():
+            span = [datetime.fromisoformat(f"{year:04d}-{day}").replace(tzinfo=UTC) for day in (start, end)]
+            if config.start <= span[0] < config.end:
+                found.append(_span(*span))
+    return tuple(found)
 
 
 def plan_periods(start: datetime, end: datetime, every: str) -> tuple[Period, ...]:

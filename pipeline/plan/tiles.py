@@ -13,6 +13,7 @@ from pipeline.plan.areas import Area, Shapes
 from pipeline.plan.curves import EARTH_M, metres_a_unit
 from pipeline.plan.geoboxes import geobox_tile, geobox_tiles, region_tiles
 from pipeline.plan.mgrs import mgrs_tile, mgrs_tiles
+from pipeline.plan.ttc import ttc_tile, ttc_tiles
 from pipeline.plan.utm import utm_tile, utm_tiles
 from pipeline.types import Tile
 
@@ -24,11 +25,14 @@ def plan_tiles(area: Area, grid: GridConfig) -> tuple[Tile, ...]:
     """Tiles of the grid that hold some of the area, sorted by id; all of the grid where the area names nothing.
 
     Tiles of utm, geobox and region hold every place of the area exactly once (regions may overlap one another); those
-    of mgrs overlap, and hold it once in their 100 km squares. What only touches a tile's edge is not in it. Raises
-    PlanRefusedError where the grid does not reach, or for an area of no tile, or of millions.
+    of mgrs overlap, and hold it once in their 100 km squares; what those of ttc do at 51.1 E, `plan/ttc.py` says. What
+    only touches a tile's edge is not in it. Raises PlanRefusedError where the grid does not reach, or for an area of no
+    tile, or of millions.
     """
-    if area.tiles:
-        tiles: Iterable[Tile] = (tile_of(tile_id, grid) for tile_id in area.tiles)
+    if area.placed:
+        tiles: Iterable[Tile] = area.placed
+    elif area.tiles:
+        tiles = (tile_of(tile_id, grid) for tile_id in area.tiles)
     elif area.regions:
         tiles = _touched(area, grid)
     elif not grid.needs_area:
@@ -46,8 +50,10 @@ def plan_tiles(area: Area, grid: GridConfig) -> tuple[Tile, ...]:
 def tile_of(tile_id: str, grid: GridConfig) -> Tile:
     """The tile that an id stands for: `plan_tiles` backwards. Raises ValueError saying what is allowed."""
     if grid.kind == "region":
-        raise ValueError("allowed: tile ids with a grid of kind utm, mgrs or geobox; of kind region, regions are named")
-    return {"utm": utm_tile, "mgrs": mgrs_tile, "geobox": geobox_tile}[grid.kind](tile_id, grid)
+        raise ValueError(
+            "allowed: tile ids with a grid of kind utm, mgrs, geobox or ttc; of kind region, regions are named"
+        )
+    return {"utm": utm_tile, "mgrs": mgrs_tile, "geobox": geobox_tile, "ttc": ttc_tile}[grid.kind](tile_id, grid)
 
 
 def _touched(area: Area, grid: GridConfig) -> Iterable[Tile]:
@@ -55,7 +61,7 @@ def _touched(area: Area, grid: GridConfig) -> Iterable[Tile]:
         return region_tiles(area.regions, grid)
     shapes = np.array([region.geometry for region in area.regions], dtype=object)
     _check_count(_area_m2(shapes) / _tile_m2(grid), grid)
-    return {"utm": utm_tiles, "mgrs": mgrs_tiles, "geobox": geobox_tiles}[grid.kind](shapes, grid)
+    return {"utm": utm_tiles, "mgrs": mgrs_tiles, "geobox": geobox_tiles, "ttc": ttc_tiles}[grid.kind](shapes, grid)
 
 
 def _check_count(about: float, grid: GridConfig) -> None:

@@ -26,6 +26,12 @@ ZONES: dict[str, BBox] = {
 }
 """Every place of the earth lies in one of these; zone 00 is the Universal Polar Stereographic projection."""
 
+_NUMBER = r"0?[1-9]|[1-5][0-9]|60"
+_ZONE_NAMES = re.compile(
+    rf"(?P<number>{_NUMBER})|(?:EPSG:)?32(?P<hemisphere>[67])(?P<code>0[1-9]|[1-5][0-9]|60)"
+    rf"|(?P<square>{_NUMBER})(?P<band>[C-HJ-NP-X])[A-HJ-NP-Z][A-HJ-NP-V](?:\s*,.*)?"
+)
+
 
 def zone_epsg(zone: str) -> int:
     """EPSG code of a zone such as `33N`; `00N` and `00S` are the poles."""
@@ -38,6 +44,20 @@ def zone_at(lon: float, lat: float) -> str:
     if lat >= NORTH_LIMIT or lat < SOUTH_LIMIT:
         return "00N" if lat > 0 else "00S"
     return f"{min(60, int((lon + 180) // 6) + 1):02d}{'N' if lat >= 0 else 'S'}"
+
+
+def zone_named(text: str, *, north: bool) -> str:
+    """The zone that an attribute names: `23`, `EPSG:32623`, or Sentinel-2 tiles such as `22VFP,23VLJ`, the first's.
+
+    north: on which side of the equator a bare number is meant. Raises ValueError saying what is allowed.
+    """
+    found = _ZONE_NAMES.fullmatch(text.strip().upper())
+    if found is None:
+        raise ValueError("allowed: a UTM zone such as 23 or EPSG:32623, or Sentinel-2 tiles such as 22VFP,23VLJ")
+    side = found["hemisphere"] or found["band"]
+    if side is not None:
+        north = side == "6" or side >= "N"
+    return f"{int(found['code'] or found['square'] or found['number']):02d}{'N' if north else 'S'}"
 
 
 def utm_tiles(shapes: Shapes, grid: GridConfig) -> Iterator[Tile]:

@@ -189,7 +189,7 @@ class Bands:
         """Raises AssetError where they cannot be read, or hold other numbers than they are taken for."""
         work, item = self._parts[scene.places[0].part].work, scene.item
         asset = asset_of(item, band)
-        work.accept(item.id, asset)
+        work.accept(item, band)
         windows = read_wanted(asset, work.context.access, item.id, scene.wanted, carry)
         for window in {id(window.data): window for window in windows if window is not None}.values():
             check_integers(window, asset, item.id)
@@ -202,7 +202,8 @@ class Bands:
             place_pixels(window, place.want, self._resampling, linear.whole, out)
         else:
             stored = replace(window, data=as_uint16(window), nodata=0)
-            values = linear.table()[on_tile(stored, place.want.whole_rows, self._resampling)]
+            values = np.ascontiguousarray(on_tile(stored, place.want.whole_rows, self._resampling))
+            linear.apply(values)
             admit(values, place.want.mark(), (0, 0), out)
 
     def _lose(self, place: Place, rows: slice, item: Item) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from pipeline.config import ProductConfig
 from pipeline.errors import AssetError, MissingAssetsError, PermanentAssetError, TransientAssetError
 from pipeline.plan.jobs import ProductPlan
+from pipeline.products._rights import united_rights
 from pipeline.read.access import Access
 from pipeline.types import Asset, AssetLoss, Item, Job, Made, MemoryPlan, Rights
 from pipeline.write.tile import WriteOptions
@@ -41,11 +42,13 @@ class Product(Protocol):
     def model(self) -> type[ProductConfig]:
         """Model of its entry in the config."""
 
-    def plan(self, entry: ProductConfig, region: str, write: WriteOptions) -> ProductPlan:
-        """What the planner needs to know of an entry; pure."""
+    def plan(
+        self, entry: ProductConfig, region: str, write: WriteOptions, upstream: Mapping[str, ProductPlan]
+    ) -> ProductPlan:
+        """What the planner needs to know of an entry; pure. upstream: the plans of the products it is made from."""
 
     def aliases(self, entry: ProductConfig) -> Mapping[str, Sequence[str]]:
-        """Logical bands a job reads → asset keys or band names that mean them, best first."""
+        """Logical bands a job reads of its source → asset keys or band names that mean them, best first."""
 
     def notes(self, entry: ProductConfig, items: Sequence[Item]) -> Sequence[str]:
         """What a reader of the plan should know of an entry and the items of its source; pure."""
@@ -66,15 +69,15 @@ class Product(Protocol):
 
 
 def stated_rights(items: Sequence[Item], otherwise: Rights) -> Rights:
-    """The licence and attribution that all items state of themselves, each in one line; else the product's own.
+    """The licences and attributions that items state of themselves, each in one line; of others the product's own.
 
     Needed where a catalogue holds data of the same shape from somebody else (`license` is STAC common metadata).
     """
     stated = {tuple(_line(item.properties.get(name)) for name in ("license", "attribution")) for item in items}
-    if len(stated) != 1:
-        return otherwise
-    (one,) = stated
-    return Rights(license=one[0], attribution=one[1]) if all(one) else otherwise
+    parts = [Rights(license=one[0], attribution=one[1]) for one in sorted(stated) if all(one)]
+    if not parts or len(parts) < len(stated):
+        parts.append(otherwise)
+    return united_rights(parts) if len(parts) > 1 else parts[0]
 
 
 def _line(text: object) -> str:
@@ -145,6 +148,11 @@ class Ledger:
                 f"{self._context.max_missing_fraction:.0%}: {named}",
                 passing=any(loss.error == TransientAssetError.__name__ for loss in self.losses),
             )
+
+    @property
+    def fraction(self) -> float:
+        """Which share of the assets is gone, those among them that are of no use without a lost one."""
+        return min(1.0, self._weight / self._expected) if self._expected else 0.0
 
     @property
     def losses(self) -> tuple[AssetLoss, ...]:

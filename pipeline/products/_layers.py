@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,10 +31,10 @@ SOURCE = _codes("source", "uint16", f"Scene that the pixel comes from: its place
 DOY = _codes("doy", "uint16", "Day of the year (solar day) of the scene that the pixel comes from; 0 none")
 
 
-def reasons_band(words: Sequence[str]) -> Band:
+def reasons_band(words: Mapping[int, str]) -> Band:
     """The layer of reasons; words: by mask code, one word each."""
-    flags = tuple((1 << code, word) for code, word in enumerate(words))
-    said = ", ".join(f"{code} {word.replace('_', ' ')}" for code, word in enumerate(words))
+    flags = tuple((1 << code, word) for code, word in words.items())
+    said = ", ".join(f"{code} {word.replace('_', ' ')}" for code, word in words.items())
     return _codes("reasons", "uint16", f"Bit n: an observation was dropped for being of class n ({said})", flags)
 
 

@@ -24,10 +24,10 @@ from pipeline.ops.scores import ScoreOf
 from pipeline.products._composites import Joined, Joint, Reduced
 from pipeline.products._layers import doy_layer, qa_layer
 from pipeline.products._optical import Recipe
-from pipeline.products._sources import Masking, codes_on
+from pipeline.products._sources import Masking, both_clear, codes_on
 from pipeline.products._work import days_of
 from pipeline.read.access import Access
-from pipeline.read.layer import Target
+from pipeline.read.layer import Target, read_layer
 from pipeline.read.lazy import LayerFunction, open_layers
 from pipeline.types import Asset, Item, Job
 
@@ -61,26 +61,26 @@ class Cube:
         return None if self.codes is None else [(codes >= CLEAR) & (codes < OUTSIDE) for codes in self.codes]
 
 
-def open_cube(
-    job: Job, recipe: Recipe, read: LayerFunction, linear_of: Callable[[Item], Mapping[str, Linear]], access: Access
-) -> Cube:
+def open_cube(job: Job, recipe: Recipe, linear_of: Callable[[Item, str], Linear], access: Access) -> Cube:
     """A job's scenes, lazily; what cannot be read raises AssetError when it is computed.
 
-    read: a layer of stored numbers. linear_of: what they mean, per band; called per scene when the cube is computed,
-    since it may read pixels.
+    linear_of: what the stored numbers of a scene's band mean; called when the cube is computed, since it may read
+    pixels. It raises AssetError for numbers that are not what they are taken for.
     """
-    cube = _stored(job, dict.fromkeys(recipe.bands, read), access)
-    scenes = range(len(job.items))
-    linears = [delayed(linear_of)(item) for item in job.items]
+    cube = _stored(job, dict.fromkeys(recipe.bands, partial(read_layer, resampling=recipe.resampling)), access)
     bands = {
-        name: [_linear(cube.sel(band=name).isel(time=n).data, linears[n], name) for n in scenes]
+        name: [
+            _linear(cube.sel(band=name).isel(time=n).data, delayed(linear_of)(item, name))
+            for n, item in enumerate(job.items)
+        ]
         for name in recipe.bands
     }
-    codes, masking = None, recipe.masking
-    if masking is not None:
+    codes = None
+    for part in recipe.masking.parts if recipe.masking is not None else ():
         # On their own, also where they are those of a band: a band may be resampled, what it is masked by never is.
-        stored = _stored(job, {masking.band: partial(_read_codes, masking)}, access)
-        codes = (stored.sel(band=masking.band).data - 1).astype(np.uint8)
+        stored = _stored(job, {part.band: partial(_read_codes, part)}, access)
+        found = (stored.sel(band=part.band).data - 1).astype(np.uint8)
+        codes = found if codes is None else da.map_blocks(both_clear, codes, found, dtype=np.uint8)
     return Cube(job, recipe, bands, codes, {"y": cube["y"].values, "x": cube["x"].values})
 
 
@@ -233,14 +233,14 @@ def _merge(layers: Sequence[tuple[da.Array, da.Array | None]]) -> da.Array:
     return merged
 
 
-def _linear(stored: da.Array, linear: object, band: str) -> da.Array:
-    table = delayed(_table)(linear, band)
+def _linear(stored: da.Array, linear: object) -> da.Array:
+    table = delayed(_table)(linear)
     made: da.Array = da.blockwise(_apply, "yx", stored, "yx", table, None, meta=np.empty((0, 0), np.uint16))
     return made
 
 
-def _table(linears: Mapping[str, Linear], band: str) -> NDArray[np.uint16]:
-    return linears[band].table()
+def _table(linear: Linear) -> NDArray[np.uint16]:
+    return linear.table()
 
 
 def _apply(stored: NDArray[np.uint16], table: NDArray[np.uint16]) -> NDArray[np.uint16]:
@@ -269,7 +269,7 @@ def _dataset(cube: Cube, layers: Mapping[str, da.Array]) -> xr.Dataset:
     time = np.array([np.datetime64(job.items[day[0]].solar_day, "ns") for day in days_of(job.items)])
     variables = {}
     for name, data in layers.items():
-        attributes = {"scale_factor": cube.recipe.scale, "nodata": 0} if name in cube.bands else {}
+        attributes = {"scale_factor": cube.recipe.bands[name].scale, "nodata": 0} if name in cube.bands else {}
         variables[name] = (("time", "y", "x")[3 - data.ndim :], data, attributes)
     coordinates = {**cube.coordinates, **({"time": time} if any(data.ndim == 3 for data in layers.values()) else {})}
     return xr.Dataset(variables, coords=coordinates, attrs={"crs": str(job.tile.geobox.crs), "job": job.id})

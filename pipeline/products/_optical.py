@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,8 @@ class Recipe:
     """`source` and `doy`, where they are asked for."""
     indices: tuple[Index, ...]
     resampling: str = "nearest"
+    scaled: bool = False
+    """Stored numbers are more than shifted, so a copy of them is made."""
 
     @property
     def holding(self) -> Holding:
@@ -58,17 +60,25 @@ class Recipe:
         # 12 bytes for the count and a layer on its way into files, more for one in floating point.
         floats = any(index.difference is None for index in self.indices)
         tile = 12 + 2 * kept + 8 * floats + 2 * (self.reasons is not None)
-        read = 0 if self.resampling in {"nearest", "bilinear"} else _WARPER_BYTES
+        read = 2 * self.scaled + (0 if self.resampling in {"nearest", "bilinear"} else _WARPER_BYTES)
+        usual = Holding(tile, read=read)
+        if self.masking is not None:
+            usual = replace(usual, mask=self.masking.window_bytes)
         match self.composite:
             case Reduced():
-                return Holding(tile + 2, read=read)
+                return replace(usual, tile=tile + 2)
             case Chosen():
-                return Holding(tile + 9, day=0, read=read, scene_bits=False)
+                return replace(usual, tile=tile + 9, day=0, scene_bits=False)
             case Joined():
-                return Holding(tile + 2 * bands, day=2 * bands, read=read)
+                return replace(usual, tile=tile + 2 * bands, day=2 * bands)
             case Series():
                 # Layers of some days are on their way at once, whole.
-                return Holding(tile + 2 * bands + 2 * _LAYERS_AHEAD, day=0, read=read)
+                return replace(usual, tile=tile + 2 * bands + 2 * _LAYERS_AHEAD, day=0)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Of the layers that it makes, but for those of bits."""
+        return frozenset({*self.bands, *(index.name for index in self.indices), *self.layers, COUNT.name})
 
     @property
     def index_bands(self) -> set[str]:
@@ -152,7 +162,7 @@ def _composited(bands: Bands, tiles: Sequence[Making], recipe: Recipe) -> None:
         for tile, mine, (values, count) in zip(tiles, kept, layers, strict=True):
             tile.part.work.ledger.check()
             np.minimum(tile.count, count, out=tile.count)
-            tile.preview[name] = _preview(values)
+            tile.preview[name] = small(values)
             tile.writer.add(values, recipe.bands[name])
             if name in recipe.index_bands:
                 mine[name] = values
@@ -194,8 +204,8 @@ def _series(bands: Bands, tile: Making, recipe: Recipe) -> None:
         day, complete, kept = work.job.items[scenes[0]].solar_day, np.ones(shape, np.bool_), dict[str, Layer]()
         for name, values in zip(recipe.bands, layers, strict=False):
             complete &= values != 0
-            seen = tile.preview.setdefault(name, np.zeros_like(_preview(values)))
-            np.copyto(seen, _preview(values), where=seen == 0)
+            seen = tile.preview.setdefault(name, np.zeros_like(small(values)))
+            np.copyto(seen, small(values), where=seen == 0)
             tile.writer.add(values, recipe.bands[name], day)
             if name in recipe.index_bands:
                 kept[name] = values
@@ -205,7 +215,7 @@ def _series(bands: Bands, tile: Making, recipe: Recipe) -> None:
         np.add(tile.count, complete, out=tile.count)
 
 
-def _preview(values: Layer) -> Layer:
+def small(values: Layer) -> Layer:
     """About 256 pixels a side."""
     stride = max(1, max(values.shape) // 256)
     # A tile may be narrower than half a stride.

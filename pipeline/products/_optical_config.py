@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from pipeline.config import ProductConfig, Section
+from pipeline.config import Section, SourceProduct
 from pipeline.ops.indices import Index, find_index, known_index
 
 CHOSEN = ("best_pixel", "latest", "least_cloudy")
@@ -42,6 +42,11 @@ LayerName = Literal["source", "doy", "reasons"]
 Coefficients = tuple[Annotated[float, Field(gt=0, le=100)], Annotated[float, Field(ge=-10, le=10)]]
 
 
+def plain_name(name: str) -> str:
+    """A platform's name as all catalogues mean it: `LANDSAT_7` is `landsat-7`."""
+    return name.lower().replace("_", "-").replace(" ", "-")
+
+
 class BestPixelConfig(Section):
     """What makes a pixel the best one of its period: far from masked ones, and near the wanted day."""
 
@@ -67,8 +72,17 @@ class BestPixelConfig(Section):
         return self
 
 
-class OpticalConfig(ProductConfig):
-    """Base of the optical products; a subclass adds `bands` and `mask` and says what standard bands it has."""
+class DatesConfig(Section):
+    """A few good days of each month, the same for all tiles of a cell of 300/360 degrees (see `plan/dates.py`)."""
+
+    max_cloud: float = Field(
+        default=30.0, gt=0, le=100, description="Percent of cloud that the cell stays below on a good day."
+    )
+    per_month: int = Field(default=2, ge=1, le=31, description="Days of a month to take, at most.")
+
+
+class OpticalConfig(SourceProduct):
+    """Base of the optical products; a subclass says which `bands` and what `mask` it has, and their standard names."""
 
     standard: ClassVar[Mapping[str, str]] = {}
     """Every band of the sensor → its standard name in formulas."""
@@ -98,6 +112,11 @@ class OpticalConfig(ProductConfig):
         description="Per platform, constellation or source, per band: [gain, offset]; reflectance becomes gain * "
         "reflectance + offset before anything is composited.",
     )
+    dates: DatesConfig | None = Field(
+        default=None, description="Only a few good days of each month, by the catalogue's eo:cloud_cover; nothing: all."
+    )
+    bands: tuple[str, ...] = Field(default=(), min_length=1, description="Bands to make.")
+    mask: Section | None = Field(default=None, description="Which observations are dropped; null: no mask.")
 
     @property
     def extra_layers(self) -> tuple[str, ...]:
@@ -105,26 +124,28 @@ class OpticalConfig(ProductConfig):
         usual = ("source", "doy") if self.composite in CHOSEN else ()
         return usual if self.layers is None else self.layers
 
-    def indices_of(self, bands: tuple[str, ...]) -> tuple[Index, ...]:
-        """The indices with their formulas; raises ValueError for one that the bands do not allow."""
-        return tuple(find_index(name, [self.standard[band] for band in bands]) for name in self.indices)
+    def found_indices(self) -> tuple[Index, ...]:
+        """The indices with their formulas."""
+        return tuple(find_index(name, [self.standard[band] for band in self.bands]) for name in self.indices)
 
-    def check(self, bands: tuple[str, ...], *, masked: bool) -> None:
-        """The rules between the keys; raises ValueError in words of what is allowed."""
-        layers = self.layers or ()
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        """The rules between the keys, in words of what is allowed."""
+        bands, layers = self.bands, self.layers or ()
         for what, names in (("bands", bands), ("layers", layers), ("indices", [name.lower() for name in self.indices])):
             if len(set(names)) != len(names):
                 raise ValueError(f"allowed: every name once in {what}")
         for layer in {*layers} & {"source", "doy"}:
             if self.composite not in CHOSEN:
                 raise ValueError(f"allowed: {layer} in layers only with a composite that chooses ({', '.join(CHOSEN)})")
-        if "reasons" in layers and not masked:
+        if "reasons" in layers and self.mask is None:
             raise ValueError("allowed: reasons in layers only with a mask")
-        if len({name.lower() for name in self.harmonise}) != len(self.harmonise):
+        if len({plain_name(name) for name in self.harmonise}) != len(self.harmonise):
             raise ValueError("allowed: every name once in harmonise, in capitals or small letters")
         if {band for each in self.harmonise.values() for band in each} - {*bands}:
             raise ValueError(f"allowed: bands that are made in harmonise ({', '.join(bands)})")
         self._check_indices(bands)
+        return self
 
     def _check_indices(self, bands: tuple[str, ...]) -> None:
         ours = {name: band for band, name in self.standard.items()}

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from pipeline.config import Section
-from pipeline.ops.indices import Index
-from pipeline.ops.mask import ClassMask
+from pipeline.ops.mask import MARGIN, ClassMask
 from pipeline.products._optical_config import OpticalConfig
 from pipeline.types import Band
 
@@ -55,22 +54,17 @@ BANDS: Mapping[str, S2Band] = {
 }
 MASK = "scl"
 MASK_KEYS = ("SCL", "SCL_20m")
-MASK_WORDS = (
-    "no_data",
-    "defective",
-    "dark",
-    "cloud_shadow",
-    "vegetation",
-    "bare",
-    "water",
-    "unclassified",
-    "cloud_medium",
-    "cloud_high",
-    "thin_cirrus",
-    "snow",
-    "margin",
+MASK_WORDS: Mapping[int, str] = dict(
+    enumerate(
+        (
+            *("no_data", "defective", "dark", "cloud_shadow", "vegetation", "bare", "water", "unclassified"),
+            *("cloud_medium", "cloud_high", "thin_cirrus", "snow", "margin"),
+        )
+    )
 )
 """The classes of SCL by number, and what lies within the grown margin of masked ones."""
+CLOUDS = frozenset({3, 8, 9, 10, MARGIN})
+"""Mask codes that mean cloud or its shadow."""
 
 
 class MaskConfig(Section):
@@ -103,15 +97,6 @@ class Sentinel2Config(OpticalConfig):
     mask: MaskConfig | None = Field(
         MaskConfig(), description="Cloud mask from the scene classification; null: no mask."
     )
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Sentinel2Config:
-        self.check(self.bands, masked=self.mask is not None)
-        return self
-
-    def found_indices(self) -> tuple[Index, ...]:
-        """The indices with their formulas."""
-        return self.indices_of(self.bands)
 
 
 def reflectance_band(name: str) -> Band:

@@ -7,33 +7,45 @@ from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.errors import AssetError, PermanentAssetError, TransientAssetError
 from pipeline.ops.linear import Linear
 from pipeline.ops.mask import NODATA, ClassMask, erode, mask_codes
 from pipeline.ops.offset import OffsetDecision, check_offset, decide_offset
-from pipeline.products._sentinel2_config import SCALE, Sentinel2Config
+from pipeline.products._optical_sensor import Reading, check_declared, coefficients
+from pipeline.products._sentinel2_config import MASK, SCALE, Sentinel2Config
 from pipeline.read.access import Access
-from pipeline.read.layer import SourceWindow, Target, read_layer, read_window
+from pipeline.read.layer import SourceWindow, Target, read_window
 from pipeline.read.raster import attempt
 from pipeline.types import Asset, Item
 
-_SCALES, _OFFSETS = (1e-4,), (0.0, -0.1)
-HARMONISED_BY = ("platform", "constellation")
-"""Item properties by which coefficients are found, before the name of the source."""
+_USUAL = {"scale": (SCALE,), "offset": (0.0, -0.1)}
 
 
-def accept_numbers(item: str, asset: Asset) -> None:
-    """Only ten-thousandths of reflectance pass, shifted by -0.1 or not; undeclared ones are taken as such.
+def accept_numbers(item: Item, band: str) -> None:
+    """Only ten-thousandths of reflectance pass, shifted by -0.1 or not, and classes; undeclared ones are taken as such.
 
     Raises PermanentAssetError naming what the catalogue declares.
     """
-    for name, value, usual in (("scale", asset.scale, _SCALES), ("offset", asset.offset, _OFFSETS)):
-        if value is not None and not any(abs(value - one) < 1e-9 for one in usual):
-            expected = " or ".join(f"{one:g}" for one in usual)
-            cause = f"the catalogue declares {name} {value:g}; Sentinel-2 L2A has {expected}"
-            raise PermanentAssetError(asset.href, cause, item=item, asset=asset.key)
+    if band != MASK:
+        check_declared(item, band, _USUAL, "Sentinel-2 L2A")
+
+
+def read_scene(config: Sentinel2Config, access: Access, item: Item, used: bool) -> Reading:  # noqa: FBT001 (a seam)
+    """What is done to the stored numbers of a scene's bands: the offset removed, then harmonised if asked for."""
+    error = None
+    try:
+        decision = scene_offset(config.bands, access, item, used=used)
+    except TransientAssetError as failure:
+        decision, error = OffsetDecision(0, failure.cause, doubtful=True), failure
+    found = coefficients(config, item)
+    linears: dict[str, Linear] = {}
+    for band in config.bands:
+        gain, offset = found.get(band, (1.0, 0.0))
+        # In stored units, without the noise of a division: an offset of 0.0021 is 21.
+        linears[band] = Linear(decision.shift, gain, round(offset / SCALE, 6))
+    doubt = f"offset {decision.shift} in doubt: {decision.reason}" if decision.doubtful else None
+    return Reading(linears, str(decision.shift), doubt, error)
 
 
 def scene_offset(bands: Sequence[str], access: Access, item: Item, *, used: bool = True) -> OffsetDecision:
@@ -57,38 +69,6 @@ def scene_offset(bands: Sequence[str], access: Access, item: Item, *, used: bool
     return replace(decision, reason=f"{decision.reason}; {cause}") if decision.doubtful else decision
 
 
-def scene_linears(config: Sentinel2Config, shift: int, item: Item) -> dict[str, Linear]:
-    """What is done to the stored numbers of a scene's bands: the offset removed, then harmonised if asked for.
-
-    Coefficients are those of the scene's platform, else of its constellation, else of its source.
-    """
-    asked = {name.lower(): bands for name, bands in config.harmonise.items()}
-    found = next((asked[name] for name in _names(item) if name in asked), {})
-    linears: dict[str, Linear] = {}
-    for band in config.bands:
-        gain, offset = found.get(band, (1.0, 0.0))
-        # In stored units, without the noise of a division: an offset of 0.0021 is 21.
-        linears[band] = Linear(shift, gain, round(offset / SCALE, 6))
-    return linears
-
-
-def unused_coefficients(config: Sentinel2Config, items: Sequence[Item]) -> tuple[str, ...]:
-    """Names under `harmonise` that mean none of the items: mistyped, or of a platform that is not among them."""
-    known = {name for item in items for name in _names(item)}
-    return tuple(sorted(name for name in config.harmonise if name.lower() not in known))
-
-
-def _names(item: Item) -> tuple[str, ...]:
-    """What coefficients of a scene may stand under, in small letters, the narrowest first."""
-    names = (*map(item.properties.get, HARMONISED_BY), item.source)
-    return tuple(str(name).lower() for name in names if name is not None)
-
-
-def lazy_linears(config: Sentinel2Config, access: Access, item: Item) -> dict[str, Linear]:
-    """The same; may read pixels to know the offset."""
-    return scene_linears(config, scene_offset(config.bands, access, item).shift, item)
-
-
 def mask_window(
     mask: ClassMask, distance_px: int, asset: Asset, access: Access, item: str, target: Target
 ) -> SourceWindow | None:
@@ -107,14 +87,6 @@ def mask_window(
     if data.dtype != np.uint8:
         data = np.where(data < 0, NODATA, data).astype(np.uint8)
     return replace(found, data=mask_codes(data, mask, distance_px, found.nodata))
-
-
-def read_numbers(
-    asset: Asset, access: Access, item: str, target: Target, resampling: str = "nearest"
-) -> NDArray[np.uint16]:
-    """One layer of a band, as `read_layer`, of numbers that are what they are taken for."""
-    accept_numbers(item, asset)
-    return read_layer(asset, access, item, target, resampling)
 
 
 @lru_cache(maxsize=4096)

@@ -21,6 +21,8 @@ from pipeline.read.gather import gather
 from pipeline.read.layer import SourceWindow, Target, as_uint16, check_integers, read_window
 from pipeline.types import Asset, Item
 
+_CODES = 256
+"""How many mask codes there can be."""
 CodeReader = Callable[[Asset, Access, str, Target], SourceWindow | None]
 """(asset, access, item id, part of the tile) → mask codes (see `ops/mask.py`) in place of the window's pixels."""
 
@@ -34,14 +36,21 @@ class Masking:
     read: CodeReader
     assets: int
     """How many assets are lost with it, itself included."""
-    clear: int | None = None
-    """Set where it is one of the bands themselves: the code of a pixel that has a number there."""
+    window_bytes: int = 3
+    """What reading it holds, of a pixel of the finest source (see `Holding.mask`)."""
+    further: Masking | None = None
+    """Another asset that says so too: a pixel is clear where both say that it is."""
+
+    @property
+    def parts(self) -> tuple[Masking, ...]:
+        """Itself and every further one, each of one asset."""
+        return (self, *(self.further.parts if self.further is not None else ()))
 
 
 def number_masking(band: str, assets: int, distance_px: int) -> Masking:
     """Without a mask: clear wherever one band has a number, and as far from anything masked as can be."""
     clear = CLEAR - 1 + distance_px
-    return Masking(band, partial(_number_codes, clear), assets, clear)
+    return Masking(band, partial(_number_codes, clear), assets)
 
 
 class Sources(Protocol):
@@ -57,6 +66,10 @@ class Sources(Protocol):
     def exclusive(self) -> bool:
         """True: at most one scene of a day may provide a pixel; False: the first that has a number there does."""
 
+    @property
+    def codes(self) -> NDArray[np.int64] | None:
+        """(256,) how often each mask code was found, all scenes together; None: nobody asked."""
+
 
 @dataclass(frozen=True, eq=False)
 class AllScenes:
@@ -64,6 +77,7 @@ class AllScenes:
 
     plane: NDArray[np.uint8]
     exclusive: bool = False
+    codes: None = None
 
     def mark(self, _: int, rows: slice) -> tuple[NDArray[np.uint8], int]:
         return self.plane[rows], 1
@@ -80,6 +94,8 @@ class ClearScenes:
     """(bytes, y, x)."""
     claimed: NDArray[np.int64]
     """(scenes,) pixels of each."""
+    codes: NDArray[np.int64]
+    """(256,) how often each mask code was found."""
     exclusive: bool = True
 
     def mark(self, scene: int, rows: slice) -> tuple[NDArray[np.uint8], int]:
@@ -99,6 +115,8 @@ class ChosenScenes:
     """(y, x) days on which the pixel was clear, so from how many observations it was chosen."""
     chosen: NDArray[np.int64]
     """(scenes,) pixels of each."""
+    codes: NDArray[np.int64]
+    """(256,) how often each mask code was found."""
     exclusive: bool = True
 
     def mark(self, scene: int, rows: slice) -> tuple[NDArray[np.uint8], int]:
@@ -110,7 +128,7 @@ class ChosenScenes:
 
 def all_scenes(work: Work) -> AllScenes:
     """Nothing is masked and nothing is chosen."""
-    return AllScenes(np.ones(work.geobox.shape, np.uint8))
+    return AllScenes(np.ones(work.geobox.shape, np.uint8) if work.inside is None else work.inside.view(np.uint8))
 
 
 def clear_scenes(work: Work, masking: Masking, reasons: NDArray[np.uint16] | None) -> ClearScenes:
@@ -121,20 +139,23 @@ def clear_scenes(work: Work, masking: Masking, reasons: NDArray[np.uint16] | Non
     """
     count = len(work.job.items)
     planes = np.zeros(((count + 7) // 8, *work.geobox.shape), np.uint8)
-    found = ClearScenes(planes, np.zeros(count, np.int64))
+    found = ClearScenes(planes, np.zeros(count, np.int64), np.zeros(_CODES, np.int64))
     for scene, codes, taken in _scenes(work, masking, reasons):
+        found.codes[:] += tally(codes)
         found.claimed[scene] = claim(codes, taken, *found.mark(scene, slice(None)))
     return found
 
 
 def chosen_scenes(work: Work, masking: Masking, score_of: ScoreOf, reasons: NDArray[np.uint16] | None) -> ChosenScenes:
     """The scene of the highest score of those that are clear, pixel by pixel; the earlier day, then id, where equal."""
-    choice = Choice.of(work.geobox.shape.yx)
+    choice, found = Choice.of(work.geobox.shape.yx), np.zeros(_CODES, np.int64)
     for scene, codes, taken in _scenes(work, masking, reasons):
-        scores = score_of(work.job.items[scene].solar_day, tally(codes))
+        counts = tally(codes)
+        found += counts
+        scores = score_of(work.job.items[scene].solar_day, counts)
         choose(codes, scores, scene + 1, taken, choice)
     numbers = np.bincount(choice.source.reshape(-1), minlength=len(work.job.items) + 1)
-    return ChosenScenes(choice.source, choice.days, numbers[1:])
+    return ChosenScenes(choice.source, choice.days, numbers[1:], found)
 
 
 def _scenes(
@@ -142,29 +163,54 @@ def _scenes(
 ) -> Iterator[tuple[int, NDArray[np.uint8], NDArray[np.bool_]]]:
     """(number, codes on the tile, pixels that its day has) of each scene that shows some, in the order of the items."""
     items = work.job.items
-    target = Target.rows_of(work.geobox)
-
-    def read(item: Item) -> tuple[NDArray[np.uint8], str | None] | None:
-        def use(asset: Asset) -> tuple[NDArray[np.uint8], str | None]:
-            if masking.clear is not None:
-                work.accept(item.id, asset)
-            return codes_on(masking, asset, work.context.access, item.id, target)
-
-        return work.ledger.read(item, masking.band, use, masking.assets)
-
-    scenes = zip(range(len(items)), items, in_order(work, read, items), strict=True)
+    found_codes = in_order(work, partial(_read_codes, work, masking), items)
+    scenes = zip(range(len(items)), items, found_codes, strict=True)
     for _, same_day in groupby(scenes, key=lambda scene: scene[1].solar_day):
         taken = np.zeros(work.lost.shape, np.bool_)
         for number, item, found in same_day:
             if found is None:
                 work.lose(slice(None), footprint(item, work.geobox))
                 continue
-            codes, note = found
-            work.ledger.note(note)
+            codes, notes = found
+            if work.inside is not None:
+                codes[~work.inside] = OUTSIDE
+            for note in notes:
+                work.ledger.note(note)
             if reasons is not None:
                 note_reasons(codes, reasons)
             yield number, codes, taken
     work.ledger.check()
+
+
+def _read_codes(work: Work, masking: Masking, item: Item) -> tuple[NDArray[np.uint8], tuple[str | None, ...]] | None:
+    """A scene's codes on the whole tile, and remarks; None where one of the assets that say so is lost."""
+    target, access = Target.rows_of(work.geobox), work.context.access
+    codes: NDArray[np.uint8] | None = None
+    notes: tuple[str | None, ...] = ()
+    for part in masking.parts:
+
+        def use(asset: Asset, part: Masking = part) -> tuple[NDArray[np.uint8], str | None]:
+            # Here already: a scene that is refused must not take a pixel from another one of its day.
+            work.accept(item, part.band)
+            return codes_on(part, asset, access, item.id, target)
+
+        found = work.ledger.read(item, part.band, use, part.assets)
+        if found is None:
+            return None
+        codes = found[0] if codes is None else both_clear(codes, found[0])
+        notes = (*notes, found[1])
+    return None if codes is None else (codes, notes)
+
+
+def both_clear(codes: NDArray[np.uint8], more: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Codes of what two assets say of the same pixels: dropped where either drops it, outside where either ends.
+
+    Of two reasons the first asset's counts, and of two distances the smaller.
+    """
+    both = np.minimum(codes, more)
+    np.copyto(both, codes, where=(codes < CLEAR) | (codes == OUTSIDE))
+    both[more == OUTSIDE] = OUTSIDE
+    return both
 
 
 def codes_on(

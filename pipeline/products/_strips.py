@@ -111,7 +111,9 @@ def _scenes(
         work = parts[number].work
         for item in work.job.items:
             later.setdefault(item.key, []).append(Target.rows_of(work.geobox, part_rows.start, part_rows.stop))
-    ordered = sorted(items.values(), key=lambda item: (item.solar_day, item.id, item.collection))
+    ordered = list(items.values())  # of a tile by itself, in the order of its job
+    if len(parts) > 1:
+        ordered.sort(key=lambda item: (item.solar_day, item.id, item.collection))
     scenes = (
         Scene(
             item,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from pipeline.products._base import Context, Ledger
-from pipeline.types import Asset, Item, Job
+from pipeline.types import Item, Job
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -30,11 +30,13 @@ class Work:
     context: Context
     pool: ThreadPoolExecutor
     ledger: Ledger
-    accept: Callable[[str, Asset], None]
-    """(item id, asset) → raises AssetError for a band whose numbers are not what the product takes them for."""
+    accept: Callable[[Item, str], None]
+    """(item, band) → raises AssetError where its numbers are not what the product takes them for."""
     lost: NDArray[np.bool_]
     """(y, x): an input that covers the pixel was lost."""
     lost_lock: Lock
+    inside: NDArray[np.bool_] | None = None
+    """(y, x): pixels that are asked for; None: all. Others are neither read nor made."""
 
     @property
     def geobox(self) -> GeoBox:
@@ -54,9 +56,9 @@ def days_of(items: Sequence[Item]) -> list[list[int]]:
 
 @contextmanager
 def start_works(
-    jobs: Sequence[Job], context: Context, assets: int, accept: Callable[[str, Asset], None], reads: int
+    jobs: Sequence[Job], context: Context, assets: float, accept: Callable[[Item, str], None], reads: int
 ) -> Iterator[list[Work]]:
-    """Everything that jobs made together hold while they run; `assets` counts what is read per scene.
+    """Everything that jobs made together hold while they run; `assets` counts what is read per scene, on average.
 
     reads: windows on their way at once, of all of them together.
     """
@@ -67,7 +69,7 @@ def start_works(
                 job,
                 context,
                 pool,
-                Ledger(job, context, len(job.items) * assets),
+                Ledger(job, context, round(len(job.items) * assets)),
                 accept,
                 np.zeros(job.tile.geobox.shape, np.bool_),
                 Lock(),

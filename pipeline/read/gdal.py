@@ -20,6 +20,7 @@ from rasterio.windows import Window
 from pipeline.errors import AssetError, PermanentAssetError
 from pipeline.read.access import Access, gdal_options, gdal_path, secrets, sign
 from pipeline.read.carry import Carry
+from pipeline.read.gcps import gcp_grid
 from pipeline.read.place import check_block, check_size, check_window, coarse_shape, contradiction, scaled
 from pipeline.types import Asset, Grid
 
@@ -86,8 +87,8 @@ class GdalRaster:
 
 
 @contextmanager
-def open_gdal(asset: Asset, access: Access, newer_than: float = 0.0) -> Iterator[GdalRaster]:
-    """Open one asset, signed at this moment.
+def open_gdal(asset: Asset, access: Access, newer_than: float = 0.0, *, gcps: bool = False) -> Iterator[GdalRaster]:
+    """Open one asset, signed at this moment; gcps: also where nothing but ground control points says where it lies.
 
     Raises PermanentAssetError when the file is no raster we can place (no CRS, ground control points only, absurd
     size, parts elsewhere), and rasterio's errors for the rest.
@@ -98,7 +99,8 @@ def open_gdal(asset: Asset, access: Access, newer_than: float = 0.0) -> Iterator
         ExitStack() as opened,
         DatasetReader(address, driver=_DRIVERS, sharing=False) as dataset,
     ):
-        yield _describe(dataset, asset, address, opened)
+        grid = _gcp_grid(dataset, asset) if gcps else None
+        yield _describe(dataset, asset, address, opened, grid)
 
 
 def forget(href: str, access: Access) -> None:
@@ -131,18 +133,33 @@ def _environment(href: str, access: Access, newer_than: float = 0.0, **more: str
     return rasterio.Env(session=_Keys(lent) if lent else None, **gdal_options(href, access), **more)
 
 
-def _describe(dataset: DatasetReader, asset: Asset, address: str, opened: ExitStack) -> GdalRaster:
-    """The open dataset as a raster, or a refusal by name."""
+def _describe(dataset: DatasetReader, asset: Asset, address: str, opened: ExitStack, placed: Grid | None) -> GdalRaster:
+    """The open dataset as a raster, or a refusal by name. placed: its grid, where its header's is not asked for."""
     check_size(asset, (dataset.height, dataset.width), dataset.count)
     check_block(asset, dataset.block_shapes[asset.band - 1], np.dtype(dataset.dtypes[asset.band - 1]))
     elsewhere = {tag for tag in dataset.tags(ns="OVERVIEWS") if tag.upper() in {"OVERVIEW_FILE", "MASK_FILE"}}
     if elsewhere:
         # GDAL would open that address, whatever it is, as soon as overviews are asked for, in either case.
         raise PermanentAssetError(asset.href, f"refused: its tag {min(elsewhere)} points to another file")
-    grid, note = _true_grid(dataset, asset)
+    grid, note = _true_grid(dataset, asset) if placed is None else (placed, None)
     nodata = dataset.nodatavals[asset.band - 1]
     nodata = asset.nodata if nodata is None else nodata
     return GdalRaster(dataset, asset.band, grid, nodata, note, address, opened)
+
+
+def _gcp_grid(dataset: DatasetReader, asset: Asset) -> Grid | None:
+    """The grid that its ground control points give; None where it has a CRS of its own, or no such points.
+
+    What the catalogue declares is not compared: it knows no more than the file, and some invent a transform.
+    """
+    points, crs = dataset.gcps
+    if dataset.crs or not points or not crs:
+        return None
+    places = [(point.row, point.col, point.x, point.y) for point in points]
+    try:
+        return gcp_grid(places, crs.to_wkt(), (dataset.height, dataset.width))
+    except ValueError as error:
+        raise PermanentAssetError(asset.href, f"cannot be placed: {error}") from None
 
 
 def _true_grid(dataset: DatasetReader, asset: Asset) -> tuple[Grid, str | None]:

@@ -172,15 +172,18 @@ def _check_place(raster: Raster, target: Target, asset: Asset, item: str) -> Non
         raise PermanentAssetError(asset.href, f"not on the tile: {raster.note}", item=item, asset=asset.key)
 
 
-def read_window(asset: Asset, access: Access, item: str, target: Target, pad: int = 0) -> SourceWindow | None:
+def read_window(
+    asset: Asset, access: Access, item: str, target: Target, pad: int | Callable[[Grid], int] = 0
+) -> SourceWindow | None:
     """Source pixels for a part of a tile, at full resolution, grown by `pad`; None where the raster has none of them.
 
-    One read of one window, whole or an error. Raises PermanentAssetError or TransientAssetError.
+    pad: source pixels, or what tells them from the raster's grid. One read of one window, whole or an error. Raises
+    PermanentAssetError or TransientAssetError.
     """
 
     def use(raster: Raster) -> SourceWindow | None:
         pixels = pixel_map(raster.grid, target.geobox)
-        window = pixels.window(target.rows, target.cols, pad)
+        window = pixels.window(target.rows, target.cols, pad(raster.grid) if callable(pad) else pad)
         if window is None:
             _check_place(raster, target, asset, item)
             return None
@@ -204,6 +207,31 @@ def read_layer(
         return np.zeros(target.shape, np.uint16)
     check_integers(found, asset, item)
     return on_tile(replace(found, data=as_uint16(found), nodata=0), target, resampling)
+
+
+def read_floats(
+    asset: Asset, access: Access, item: str, target: Target, resampling: str = "bilinear"
+) -> NDArray[np.float32]:
+    """Numbers of one asset on a part of a tile, as they are stored: float32 (y, x), NaN where there is none.
+
+    Of a file of any dtype; integers above 2**24 lose digits. Where the tile is coarser, of the overview that is still
+    as fine. Raises AssetError.
+    """
+    everything = np.ones((target.shape[0], target.geobox.shape[1]), np.uint8)
+    want = Want(target, lambda: (everything, 1))
+    (found,) = read_wanted(asset, access, item, Wanted((want,), (), resampling))
+    if found is None:
+        return np.full(target.shape, np.nan, np.float32)
+    return on_tile(as_float32(found), target, resampling)
+
+
+def as_float32(found: SourceWindow) -> SourceWindow:
+    """The window as float32 with NaN for nodata."""
+    data = found.data.astype(np.float32, copy=False)
+    if found.nodata is not None and not math.isnan(found.nodata):
+        absent = found.data == found.data.dtype.type(found.nodata)
+        data = np.where(absent, np.float32(np.nan), data)
+    return replace(found, data=data, nodata=math.nan)
 
 
 def on_tile(found: SourceWindow, target: Target, resampling: str) -> NDArray[Any]:

@@ -7,6 +7,7 @@ below `MAX_ERROR_PX`. Plans are shared by all dates and bands.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -16,11 +17,13 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 
+from pipeline.read.gcps import GcpGrid
 from pipeline.types import Affine6, Grid
 
 MAX_ERROR_PX = 0.02
 """Bound on the coordinate error of an interpolated plan, in source pixels (checked halfway between all mesh nodes)."""
 _OUTSIDE = -1.0e9
+_NEAR_PX = 8
 _COARSE_STEPS, _FINE_STEPS = (64, 32), (16, 8, 4, 2, 1)
 """Target pixels between nodes, to be tried in turn; powers of two, so that to divide by one is exact."""
 
@@ -99,7 +102,7 @@ def _plan(source: Grid, target: Grid) -> PixelMap | None:
         x, y = _centres(target)
         none = np.empty((0, 0))
         return PixelMap(target.shape, source.shape, _floor(e * (y - north)), _floor(a * (x - west)), none, none, 1)
-    for step in _COARSE_STEPS:
+    for step in _steps(source, target, _COARSE_STEPS):
         mesh = mesh_of(source, target, step)
         if _mesh_error(source, target, mesh, step) <= MAX_ERROR_PX:
             return _by_mesh(source, target, mesh, step)
@@ -109,7 +112,7 @@ def _plan(source: Grid, target: Grid) -> PixelMap | None:
 @lru_cache(maxsize=8)
 def _fine_plan(source: Grid, target: Grid) -> PixelMap:
     """By a mesh of up to one node a pixel, so of many megabytes; only strongly bent grids need it."""
-    for step in _FINE_STEPS:
+    for step in _steps(source, target, _FINE_STEPS):
         mesh = mesh_of(source, target, step)
         if step == 1 or _mesh_error(source, target, mesh, step) <= MAX_ERROR_PX:
             break
@@ -132,6 +135,8 @@ def coarseness(source: Grid, target_crs: str, target: Affine6) -> tuple[float, f
     row, col = source.shape[0] / 2, source.shape[1] / 2
     sa, sb, sc, sd, se, sf = source.transform
     x, y = sa * col + sb * row + sc, sd * col + se * row + sf
+    if isinstance(source, GcpGrid):
+        x, y = source.lattice.place(row, col)
     if target_crs.upper() != source.crs.upper():
         x, y = _transformer(source.crs, target_crs).transform(x, y)
     if not np.isfinite([x, y]).all():
@@ -146,18 +151,20 @@ def coarseness(source: Grid, target_crs: str, target: Affine6) -> tuple[float, f
 def same_axes(source: Grid, target: Grid) -> bool:
     """Whether rows and columns of the two are parallel, so that each maps by itself."""
     straight = source.transform[1] == source.transform[3] == target.transform[1] == target.transform[3] == 0
-    return straight and target.crs.upper() == source.crs.upper()
+    return straight and not isinstance(source, GcpGrid) and target.crs.upper() == source.crs.upper()
 
 
 def exact_coordinates(
     source: Grid, target: Grid, cols: NDArray[Any], rows: NDArray[Any]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Fractional source (rows, cols) of target pixel coordinates (0.5 is the first pixel's centre), by pyproj."""
-    a, b, c, d, e, f = invert(source.transform)
     to_x, to_y = target.transform[:3], target.transform[3:]
     x, y = to_x[0] * cols + to_x[1] * rows + to_x[2], to_y[0] * cols + to_y[1] * rows + to_y[2]
     if target.crs.upper() != source.crs.upper():
         x, y = _transformer(target.crs, source.crs).transform(x, y)
+    if isinstance(source, GcpGrid):
+        return source.lattice.find(x, y)
+    a, b, c, d, e, f = invert(source.transform)
     dx, dy = np.asarray(x) - c, np.asarray(y) - f
     return d * dx + e * dy, a * dx + b * dy
 
@@ -197,6 +204,17 @@ def mesh_of(source: Grid, target: Grid, step: int) -> Nodes:
     return np.ascontiguousarray(rows), np.ascontiguousarray(cols)
 
 
+def _steps(source: Grid, target: Grid, steps: Sequence[int]) -> Sequence[int]:
+    """Those at which a lattice has an answer at every node around a cell that holds some of the raster; and one.
+
+    It has none far beyond its own points: among cells as large as itself it would lie unseen.
+    """
+    if not isinstance(source, GcpGrid):
+        return steps
+    longest = sum(coarseness(source, target.crs, target.transform))
+    return [step for step in steps if step == 1 or not step * longest > source.lattice.reach_px]
+
+
 def _mesh_error(source: Grid, target: Grid, mesh: Nodes, step: int) -> float:
     """Largest distance, in source pixels, between interpolated and exact coordinates halfway between the nodes.
 
@@ -208,12 +226,21 @@ def _mesh_error(source: Grid, target: Grid, mesh: Nodes, step: int) -> float:
         return np.inf
     col, row = np.meshgrid(*(np.arange(2 * count - 1) * step / 2 + 0.5 for count in (nx, ny)))
     error = 0.0
-    for nodes, exact in zip(mesh, exact_coordinates(source, target, col, row), strict=True):
-        halfway = _halfway(nodes)
-        both_outside = ~np.isfinite(exact) & (halfway == _OUTSIDE)
+    halves, exacts = [_halfway(nodes) for nodes in mesh], exact_coordinates(source, target, col, row)
+    # Far from its points a lattice says nothing, and nobody asks.
+    lattice = isinstance(source, GcpGrid)
+    far = _beyond(halves, source.shape) & _beyond(exacts, source.shape) if lattice else False
+    for halfway, exact in zip(halves, exacts, strict=True):
+        both_outside = far | (~np.isfinite(exact) & (halfway == _OUTSIDE))
         difference = np.where(both_outside, 0.0, np.abs(halfway - exact))
         error = max(error, float(np.max(np.nan_to_num(difference, nan=np.inf))))
     return error
+
+
+def _beyond(coordinates: Sequence[NDArray[np.float64]], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Where (rows, columns) are nowhere near a raster, NaN included."""
+    inside = [(each > -_NEAR_PX) & (each < size + _NEAR_PX) for each, size in zip(coordinates, shape, strict=True)]
+    return ~(inside[0] & inside[1])
 
 
 def _halfway(nodes: NDArray[np.float64]) -> NDArray[np.float64]:

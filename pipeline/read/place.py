@@ -10,6 +10,7 @@ from pyproj import CRS
 from pyproj.exceptions import ProjError
 
 from pipeline.errors import PermanentAssetError
+from pipeline.read.gcps import GcpGrid
 from pipeline.types import Asset, Grid
 
 _MAX_SIDE = 1_000_000
@@ -48,6 +49,8 @@ def coarse_shape(shape: tuple[int, int], max_px: int) -> tuple[int, int]:
 
 def scaled(grid: Grid, shape: tuple[int, int]) -> Grid:
     """The grid of an overview: the same ground in other pixels."""
+    if isinstance(grid, GcpGrid):
+        return grid.scaled(shape)
     down, right = grid.shape[0] / shape[0], grid.shape[1] / shape[1]
     a, b, c, d, e, f = grid.transform
     return Grid(grid.crs, (a * right, b * down, c, d * right, e * down, f), shape)

@@ -14,6 +14,8 @@ from pipeline.errors import AssetError, TransientAssetError
 from pipeline.read.access import Access, s3_keys, secrets, sign
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
+ANY = (b"",)
+"""Of files that may begin with anything."""
 PASSING = {408, 425, 429, 500, 502, 503, 504}
 """HTTP statuses of a server that may answer soon."""
 
@@ -28,23 +30,26 @@ class Finding:
     """The server knows the file and not the credentials: they may have ended a moment ago."""
 
 
-def probe(href: str, access: Access) -> Finding:
-    """Classify a failed read by the first 512 bytes: missing, refused, not a raster, or worth another attempt."""
+def probe(href: str, access: Access, magic: tuple[bytes, ...] = _MAGIC) -> Finding:
+    """Classify a failed read by the first 512 bytes: missing, refused, not a raster, or worth another attempt.
+
+    magic: what the file may begin with.
+    """
     if href.startswith("s3://"):
-        return _probe_s3(href, access)
+        return _probe_s3(href, access, magic)
     if "://" in href:
-        return _probe_http(href, access)
+        return _probe_http(href, access, magic)
     path = Path(href)
     try:
         if not path.is_file():
             return Finding(transient=False, cause="no such file")
         with path.open("rb") as handle:
-            return _judge_bytes(handle.read(512), path.stat().st_size)
+            return _judge_bytes(handle.read(512), path.stat().st_size, magic)
     except OSError as error:
         return Finding(transient=False, cause=f"cannot be opened: {error.strerror}")
 
 
-def _probe_http(href: str, access: Access) -> Finding:
+def _probe_http(href: str, access: Access, magic: tuple[bytes, ...]) -> Finding:
     try:
         with requests.get(
             sign(href, access),
@@ -65,7 +70,7 @@ def _probe_http(href: str, access: Access) -> Finding:
         # Such as a host's name that is too long: the client of https lets another library's error through.
         return Finding(transient=False, cause=f"no address that can be asked: {type(error).__name__}")
     if status in {200, 206}:
-        return _judge_bytes(head, int(size) if size.isdigit() else None)
+        return _judge_bytes(head, int(size) if size.isdigit() else None, magic)
     refused = status in {401, 403} and access.sign in {"planetary-computer", "earthdata"}
     return Finding(transient=status in PASSING or refused, cause=f"HTTP {status}", refused=refused)
 
@@ -75,7 +80,7 @@ def _authorisation(href: str, access: Access) -> dict[str, str]:
     return {name: value} if value else {}
 
 
-def _probe_s3(href: str, access: Access) -> Finding:
+def _probe_s3(href: str, access: Access, magic: tuple[bytes, ...]) -> Finding:
     import s3fs  # noqa: PLC0415 (needed only after a failure, slow to import)
     from botocore import exceptions as boto  # noqa: PLC0415 (the same)
 
@@ -98,12 +103,13 @@ def _probe_s3(href: str, access: Access) -> Finding:
     fs.retries = 1
     try:
         head = fs.cat_file(href, start=0, end=512)
-        return _judge_bytes(head, fs.info(href)["size"])
+        return _judge_bytes(head, fs.info(href)["size"], magic)
     except FileNotFoundError:
         return Finding(transient=False, cause="S3: no such key")
     except PermissionError as error:
         refused = access.sign == "earthdata"
-        return Finding(transient=refused, cause=f"S3: access denied: {error}", refused=refused)
+        hint = "" if access.sign == "requester-pays" else "; where the requester pays: sign: requester-pays"
+        return Finding(transient=refused, cause=f"S3: access denied: {error}{hint}", refused=refused)
     except (OSError, boto.ConnectionError, boto.HTTPClientError) as error:
         return Finding(transient=True, cause=f"S3: {error}")
     except boto.BotoCoreError as error:
@@ -111,10 +117,10 @@ def _probe_s3(href: str, access: Access) -> Finding:
         return Finding(transient=False, cause=f"S3: {' '.join(str(error).split())}")
 
 
-def _judge_bytes(head: bytes, size: int | None) -> Finding:
+def _judge_bytes(head: bytes, size: int | None, magic: tuple[bytes, ...]) -> Finding:
     if size == 0 or not head:
         return Finding(transient=False, cause="the file is empty")
-    if not head.startswith(_MAGIC):
+    if not head.startswith(magic):
         start = head[:4].decode("latin-1").replace("\n", " ")
         return Finding(transient=False, cause=f"not a TIFF or JPEG 2000 (starts with {start!r})")
     return Finding(transient=False, cause=None)

@@ -79,10 +79,11 @@ class Raster(Protocol):
 
 
 @contextmanager
-def open_raster(asset: Asset, access: Access, *, newer_than: float = 0.0) -> Iterator[Raster]:
+def open_raster(asset: Asset, access: Access, *, newer_than: float = 0.0, gcps: bool = False) -> Iterator[Raster]:
     """Open one asset, signed at this moment, with the grid its own header states, by the fastest reader that can.
 
     newer_than: a moment of `time.monotonic()`; credentials lent before it were refused and are not used again.
+    gcps: a file with nothing but a lattice of ground control points is placed by those: its grid is a `GcpGrid`.
     Raises PermanentAssetError when the file is no raster we can place (no CRS, ground control points only, absurd
     size, parts elsewhere), and OSError or rasterio's errors for the rest: `attempt` turns those into asset errors.
     """
@@ -90,7 +91,7 @@ def open_raster(asset: Asset, access: Access, *, newer_than: float = 0.0) -> Ite
     with ExitStack() as opened:
 
         def slow() -> GdalRaster:
-            return opened.enter_context(open_gdal(asset, access, newer_than))
+            return opened.enter_context(open_gdal(asset, access, newer_than, gcps=gcps))
 
         raster: Raster
         try:
@@ -101,8 +102,10 @@ def open_raster(asset: Asset, access: Access, *, newer_than: float = 0.0) -> Ite
         yield raster
 
 
-def attempt(asset: Asset, access: Access, item: str, use: Callable[[Raster], T]) -> T:
+def attempt(asset: Asset, access: Access, item: str, use: Callable[[Raster], T], *, gcps: bool = False) -> T:
     """`use(raster)`, tried again while the cause may pass; the error that is left names item, asset, href and cause.
+
+    gcps: as for `open_raster`.
 
     Raises PermanentAssetError or, when `access.attempts` were not enough, TransientAssetError.
     """
@@ -110,7 +113,7 @@ def attempt(asset: Asset, access: Access, item: str, use: Callable[[Raster], T])
     for number in range(1, access.attempts + 1):
         began = monotonic()
         try:
-            with open_raster(asset, access, newer_than=refused) as raster:
+            with open_raster(asset, access, newer_than=refused, gcps=gcps) as raster:
                 return use(raster)
         except AssetError as error:
             failure = error

@@ -19,6 +19,7 @@ from odc.geo.geobox import GeoBox
 
 from pipeline.read.bilinear import Missing, mean_of_four, mean_of_many
 from pipeline.read.gather import gather
+from pipeline.read.gcps import GcpGrid
 from pipeline.read.loops import Corner
 from pipeline.read.pixelmap import coarseness, grid_of, mesh_of, pixel_map
 from pipeline.types import Grid
@@ -180,6 +181,10 @@ def _by_gdal(
     from rasterio.vrt import WarpedVRT  # noqa: PLC0415
 
     (source, target), (method, nodata) = grids, how
+    if isinstance(source, GcpGrid):
+        raise ValueError(  # noqa: TRY004 (it is the method that is wrong)
+            f"resampling {method} of a raster that is placed by ground control points; allowed: bilinear"
+        )
     if data.dtype.kind == "f":
         nodata = np.nan if nodata is None else nodata
         data = np.where(np.isnan(data), data.dtype.type(nodata), data)

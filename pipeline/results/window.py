@@ -43,7 +43,7 @@ class WindowReader:
         if access.endpoint is None:
             access = replace(access, endpoint=_endpoint())
         if source.array is None:
-            asset = Asset("cog", source.href)
+            asset = Asset("cog", source.href, source.band)
             return attempt(asset, access, "", lambda raster: raster.read(rows, columns))
         array = _open_array(source.href, source.array, access, os.getpid())
         try:

@@ -108,7 +108,7 @@ def _pages(
         limit=_PAGE_ITEMS,
         collections=list(source.collection or ()),
         bbox=box,
-        datetime=_interval(query.start, query.end),
+        datetime=None if query.ever else _interval(query.start, query.end),
         query={name: dict(limits) for name, limits in source.query.items()} or None,
         filter=source.filter if source.filter is None or isinstance(source.filter, str) else dict(source.filter),
         filter_lang=None if source.filter is None else "cql2-text" if isinstance(source.filter, str) else "cql2-json",

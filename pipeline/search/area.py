@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 import unicodedata
 from collections import Counter
@@ -22,7 +21,8 @@ from pipeline.errors import ConfigError, PlanRefusedError
 from pipeline.plan.areas import Area, Region, box_region, polygons
 from pipeline.plan.curves import to_lonlat
 from pipeline.plan.mgrs import mgrs_ids, mgrs_tile
-from pipeline.plan.tiles import tile_of
+from pipeline.plan.utm import zone_named
+from pipeline.search.tilelist import read_tiles
 from pipeline.types import Json
 
 _NAMES = ("name", "region", "label", "title", "id")
@@ -30,7 +30,6 @@ _NAMES = ("name", "region", "label", "title", "id")
 _ID_LENGTH = 64
 _NUMBERED = re.compile(r"(?i)(^|-)row-\d+$")
 """A name that looks like an id made here might be one."""
-_SHOWN = 12
 _WHOLE_TILES = GridConfig(kind="mgrs")
 
 
@@ -44,7 +43,7 @@ def read_area(config: AreaConfig | None, grid: GridConfig) -> Area:
     if config.vector is not None:
         return Area(_read_regions(config))
     if config.tiles is not None:
-        return Area(tiles=_read_tiles(Path(config.tiles), grid))
+        return read_tiles(Path(config.tiles), grid)
     if config.mgrs is not None:
         return _mgrs_area(config.mgrs, grid)
     if config.bbox is None:
@@ -63,35 +62,6 @@ def _mgrs_area(squares: Sequence[str], grid: GridConfig) -> Area:
     extents = np.array([shapely.box(*tile.geobox.boundingbox.bbox) for tile in tiles], dtype=object)
     degrees = [to_lonlat(extents[[number]], str(tile.geobox.crs))[0] for number, tile in enumerate(tiles)]
     return Area(tuple(Region(tile.id, shape) for tile, shape in zip(tiles, degrees, strict=True)))
-
-
-def _read_tiles(path: Path, grid: GridConfig) -> tuple[str, ...]:
-    faults: list[str] = []
-    found: dict[str, None] = {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file)
-            if "tile" not in (rows.fieldnames or ()):
-                columns = ", ".join(rows.fieldnames or ()) or "none"
-                raise ConfigError(f"{path}:1: found the columns {columns}; allowed: a column `tile` with ids of tiles")
-            for row in rows:
-                tile_id = (row["tile"] or "").strip()
-                try:
-                    found[tile_of(tile_id, grid).id] = None
-                except ValueError as error:
-                    faults.append(f"{path}:{rows.line_num}: found {tile_id!r}; {error} (grid.kind {grid.kind})")
-    except OSError as error:
-        raise ConfigError(
-            f"area.tiles: {path}: cannot be read ({error.strerror}); give the path of a CSV file"
-        ) from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"area.tiles: {path}: no CSV file in UTF-8 ({error}); save it as such") from None
-    if faults:
-        more = [f"… and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else []
-        raise ConfigError("\n".join([*faults[:_SHOWN], *more]))
-    if not found:
-        raise ConfigError(f"{path}: found no tile; allowed: a line with the id of a tile, or more")
-    return tuple(found)
 
 
 def _read_regions(config: AreaConfig) -> tuple[Region, ...]:
@@ -118,7 +88,29 @@ def _read_regions(config: AreaConfig) -> tuple[Region, ...]:
         raise ConfigError(f"{named}: {error}") from None
     for row, shape in zip(rows, degrees, strict=True):
         _check(shape, f"{named}: row {row} ({ids[row]})", crs)
-    return tuple(Region(ids[row], shape) for row, shape in zip(rows, degrees, strict=True))
+    zones = _zones(config.zone, columns, dict(zip(rows, degrees, strict=True)), place)
+    return tuple(Region(ids[row], shape, zones.get(row)) for row, shape in zip(rows, degrees, strict=True))
+
+
+def _zones(
+    attribute: str | None, columns: Mapping[str, Sequence[Json]], shapes: Mapping[int, BaseGeometry], place: str
+) -> dict[int, str]:
+    """The UTM zone of each row by an attribute; none for None. Raises ConfigError naming a row without one."""
+    if attribute is None:
+        return {}
+    if attribute not in columns:
+        raise ConfigError(
+            f"area.zone: {place}: found no attribute {attribute}; allowed: {', '.join(columns) or 'none'}"
+        )
+    zones = {}
+    for row, shape in shapes.items():
+        named = columns[attribute][row]
+        text = f"{named:g}" if isinstance(named, float) else str(named)
+        try:
+            zones[row] = zone_named(text, north=shape.centroid.y >= 0)
+        except ValueError as error:
+            raise ConfigError(f"area.zone: {place}: row {row}, {attribute}: found {named!r}; {error}") from None
+    return zones
 
 
 def _layer(path: Path, asked: str | None) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -22,11 +23,12 @@ from shapely.errors import ShapelyError
 from shapely.geometry import shape as to_geometry
 
 from pipeline.errors import CatalogError
-from pipeline.search.hrefs import places
+from pipeline.search.hrefs import places, unsigned
 from pipeline.types import Affine6, Json
 
 FACTS = "groundswell:facts"
 """Property that holds, as JSON text, the catalogue's own properties that products decide by."""
+_DATE = re.compile(r"\d{4}-?\d{2}-?\d{2}")
 _MAX_SIDE = 1_000_000
 _PICTURES = {"visual", "overview", "thumbnail"}
 """Roles of assets made to be looked at: their bands have the names of measurements and other numbers."""
@@ -61,7 +63,8 @@ def _canonical(name: str, raw: Mapping[str, Any], source: str) -> tuple[Json, li
     if "platform" not in properties and "eo:platform" in properties:
         properties["platform"] = properties["eo:platform"]
     facts = {key: value for key, value in properties.items() if key in _PLAIN or key.startswith(_PREFIXES)}
-    time = instant(properties.get("datetime") or properties.get("start_datetime"))
+    facts = {key: value for key, value in _without_nan(facts).items() if value is not None}
+    time = _sensed(properties.get("datetime") or properties.get("start_datetime"))
     if time is None:
         found = properties.get("datetime")
         raise CatalogError(f"item {name}: no usable time: datetime is {found!r}; expected RFC 3339")
@@ -99,6 +102,12 @@ def instant(text: object) -> datetime | None:
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def _sensed(text: object) -> datetime | None:
+    """When a scene was taken; of a date alone its noon, which is on that day at every longitude, as midnight is not."""
+    time = instant(text)
+    return time.replace(hour=12) if time is not None and _DATE.fullmatch(str(text)) else time
 
 
 def _asset(asset: Mapping[str, Any], properties: Mapping[str, Any], bbox: Sequence[float]) -> tuple[Json, str | None]:
@@ -176,21 +185,27 @@ def _declared_grid(fields: Mapping[str, Any], bbox: Sequence[float]) -> Json:
         raise ValueError(f"proj:shape {sides}; expected two sides of 1..{_MAX_SIDE} pixels")
     if not all(map(math.isfinite, numbers)) or a * e - b * d == 0:
         raise ValueError(f"proj:transform {numbers} cannot be inverted")
-    if not _is_crs(str(crs)):
-        raise ValueError(f"PROJ knows no map projection {str(crs)[:60]!r}")
-    west, south, east, north = _lonlat_bounds(str(crs), (sides[0], sides[1]), (a, b, c, d, e, f))
+    said = str(crs)
+    crs = _crs_name(said)
+    if crs is None:
+        raise ValueError(f"PROJ knows no map projection {said[:60]!r}")
+    west, south, east, north = _lonlat_bounds(crs, (sides[0], sides[1]), (a, b, c, d, e, f))
     if max(west - bbox[2], bbox[0] - east, south - bbox[3], bbox[1] - north) > _APART_DEG:
         raise ValueError(f"{crs} with proj:transform {numbers} is far from the item's footprint")
-    return {"code": str(crs), "shape": sides, "transform": [a, b, c, d, e, f]}
+    return {"code": crs, "shape": sides, "transform": [a, b, c, d, e, f]}
 
 
 @lru_cache(maxsize=256)
-def _is_crs(text: str) -> bool:
+def _crs_name(text: str) -> str | None:
+    """A horizontal CRS by its code, where PROJ knows one that is exactly it, else as it is told; None for none."""
     try:
         crs = CRS.from_user_input(text)
     except ProjError:
-        return False
-    return crs.is_projected or crs.is_geographic
+        return None
+    if not (crs.is_projected or crs.is_geographic):
+        return None
+    code = None if re.fullmatch(r"\w+:\w+", text) else crs.to_epsg(min_confidence=100)
+    return f"EPSG:{code}" if code else text
 
 
 @lru_cache(maxsize=4096)
@@ -205,6 +220,11 @@ def _lonlat_bounds(crs: str, shape: tuple[int, int], transform: Affine6) -> tupl
     if not inside.any():
         return math.inf, math.inf, -math.inf, -math.inf
     return float(lon[inside].min()), float(lat[inside].min()), float(lon[inside].max()), float(lat[inside].max())
+
+
+def _without_nan(facts: Json) -> Json:
+    """JSON has no NaN and no infinity, but tables do, and so have files of those who did not look: null for each."""
+    return json.loads(json.dumps(facts), parse_constant=lambda _: None)
 
 
 def _geometry(name: str, raw: Mapping[str, Any], notes: list[str]) -> Json:
@@ -249,7 +269,8 @@ def _bbox(geometry: Json) -> list[float]:
 
 
 def _self_hrefs(raw: Mapping[str, Any]) -> list[str]:
-    return [str(link["href"]) for link in raw.get("links") or () if link.get("rel") == "self" and link.get("href")][:1]
+    links = [link for link in raw.get("links") or () if link.get("rel") == "self" and link.get("href")]
+    return [unsigned(str(link["href"])) for link in links[:1]]
 
 
 def _number(value: object) -> float | None:

@@ -16,7 +16,8 @@ from pipeline.types import Asset, Grid, Item, Json
 def to_item(item: Json, aliases: Mapping[str, Sequence[str]], source: SourceConfig | None = None) -> Item:
     """The same item as a frozen value; a band the item does not have is left out.
 
-    aliases: logical band → asset keys or band names that mean it, best first. source: which address of a file it reads.
+    aliases: logical band → asset keys or band names that mean it, best first; `name@platform` means it only in items of
+    that platform. source: which address of a file it reads.
     """
     properties = item["properties"]
     time = instant(properties["datetime"])
@@ -53,8 +54,26 @@ def wanted_keys(item: Json, aliases: Mapping[str, Sequence[str]]) -> set[str]:
 
 def _bands(item: Json, aliases: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, int]]:
     """Logical band → (asset key, band number inside the file), of those the item has."""
-    found = {band: next(_candidates(item["assets"], (band, *names)), None) for band, names in aliases.items()}
+    platform = _platform(item) if any("@" in name for names in aliases.values() for name in names) else ""
+    found = {
+        band: next(_candidates(item["assets"], [band, *_meant(names, platform)]), None)
+        for band, names in aliases.items()
+    }
     return {band: place for band, place in found.items() if place is not None}
+
+
+def _platform(item: Json) -> str:
+    """In one spelling, whoever wrote it: LANDSAT_8 is landsat-8."""
+    name = json.loads(item["properties"][FACTS]).get("platform")
+    return str(name or "").lower().replace("_", "-").replace(" ", "-")
+
+
+def _meant(names: Sequence[str], platform: str) -> Iterator[str]:
+    """The names that hold on a platform: a number may be another band on another one."""
+    for name in names:
+        plain, _, only = name.partition("@")
+        if only in {"", platform}:
+            yield plain
 
 
 def _candidates(assets: Mapping[str, Json], names: Sequence[str]) -> Iterator[tuple[str, int]]:

@@ -23,6 +23,12 @@ class Query:
     """Each west, south, east, north; west > east crosses the antimeridian."""
     start: datetime
     end: datetime
+    ever: bool = False
+    """Items of any time: what is searched has none, such as a DEM."""
+
+    def holds(self, time: datetime) -> bool:
+        """Whether an instant lies within the time that is searched."""
+        return self.ever or self.start <= time < self.end
 
     @property
     def boxes(self) -> tuple[BBox, ...]:
@@ -39,7 +45,7 @@ class Query:
 def meets(item: Json, query: Query) -> bool:
     """Whether a canonical item meets area and time."""
     time = instant(item["properties"]["datetime"])
-    if time is None or not query.start <= time < query.end:
+    if time is None or not query.holds(time):
         return False
     footprint = possible_footprint(item["geometry"])
     return any(bool(footprint.intersects(shapely.box(*box))) for box in query.boxes)

@@ -39,11 +39,13 @@ class Snapshot:
 
 def search(
     sources: Mapping[str, SourceConfig],
-    query: Query,
+    query: Query | Mapping[str, Query],
     read_header: HeaderReader,
     wanted: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
 ) -> Snapshot:
     """The items of every source that meet area, time and limits, each searched once; a bad one costs itself and a note.
+
+    query: one for all sources, or one for each by its name.
 
     Where an item does not say its grids, one header per such asset is read, of those that are wanted (source name →
     logical band → names that mean it; None: all). Of a scene processed again only the newest version stays.
@@ -52,7 +54,8 @@ def search(
     found: dict[tuple[str, str, str], Json] = {}
     notes: list[str] = []
     for name, source in sources.items():
-        raw, more = raw_items(source, query)
+        asked = query if isinstance(query, Query) else query[name]
+        raw, more = raw_items(source, asked)
         notes += more
         losses: Counter[str] = Counter()
         others: set[str] = set()
@@ -67,7 +70,7 @@ def search(
             if source.collection and item["collection"] not in source.collection:
                 losses["are of other collections"] += 1
                 others.add(item["collection"])
-            elif not meets(item, query):
+            elif not meets(item, asked):
                 losses["outside area or period"] += 1
             elif not within_limits({**json.loads(item["properties"][FACTS]), **one["properties"]}, source.query):
                 losses["miss its query"] += 1

@@ -120,7 +120,7 @@ def _parquet_items(location: str, content: bytes, query: Query | None) -> Iterat
 
 def _within(table: pa.Table, query: Query | None) -> pa.Table:
     """Rows whose time may lie in the query's, before costly items are made of them."""
-    if query is None or "datetime" not in table.schema.names:
+    if query is None or query.ever or "datetime" not in table.schema.names:
         return table
     times = table["datetime"]
     if not pa.types.is_timestamp(times.type) or times.type.tz is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +32,8 @@ class Rules:
     older_than_s: float = DAY_S
     """Nothing younger goes; 0 takes all, whatever its age."""
     superseded: bool = False
-    """Also items that are not current, where another item of their product, tile and period is."""
+    """Also items that are not current, where another item of their product, tile and period is; but for those that an
+    item which stays is made from."""
 
 
 @dataclass
@@ -93,8 +94,7 @@ def find_leftovers(store: Store, rules: Rules, named: Named, own_lock: str | Non
     if rules.superseded:
         gone = superseded(items, current_items(store), kept)
         found.items = [entry for entry in items if entry.key in gone and old(entry.modified_s)]
-    going = {entry.key for entry in found.items}
-    names, unreadable = named.of(entry for entry in items if entry.key not in going)
+    names, unreadable = _kept_names(items, found, named)
     found.notes += [f"{key} cannot be read, so what it may name is kept: see verify" for key in sorted(unreadable)]
     kept |= {str(fingerprint_of(key)) for key in unreadable}
     found.data = list(orphans(data, names, {fingerprint[:12] for fingerprint in kept}, found.notes))
@@ -109,6 +109,16 @@ def find_leftovers(store: Store, rules: Rules, named: Named, own_lock: str | Non
     ]
     found.scratch = list(_scratch(rules.older_than_s))
     return found
+
+
+def _kept_names(items: Sequence[Entry], found: Leftovers, named: Named) -> tuple[set[str], set[str]]:
+    """What `Named.of` says of the items that stay; what those are made from, over any number of steps, stays too."""
+    while True:
+        going = {entry.key for entry in found.items}
+        names, unreadable = named.of(entry for entry in items if entry.key not in going)
+        if not going & names:
+            return names, unreadable
+        found.items = [entry for entry in found.items if entry.key not in names]
 
 
 def superseded(items: Iterable[Entry], current: Mapping[str, str], kept: set[str]) -> set[str]:

@@ -41,10 +41,12 @@ def run(options: argparse.Namespace) -> Answer:
 
 def _explain(prepared: Prepared, job: Job, item_key: str | None) -> Iterator[str]:
     if item_key is None:
-        yield f"{job.id}: never committed here; it will be made from {len(job.items)} scenes"
+        inputs = f"{len(job.items)} scenes" if job.items else ", ".join(one.job_id for one in job.upstream) or "no item"
+        yield f"{job.id}: never committed here; it will be made from {inputs}"
         return
     product = next(product for product in prepared.products if product.name == job.product)
-    changes = differences(_document(prepared.store, item_key), job_document(product, job.tile, job.period, job.items))
+    document = job_document(product, job.tile, job.period, job.items, job.upstream)
+    changes = differences(_document(prepared.store, item_key), document)
     yield f"{job.id}: will be made again; changed since {item_key}:"
     for change in changes:
         yield f"  {change}"

@@ -39,6 +39,8 @@ def _job(job: Job) -> Json:
         "fingerprint": job.fingerprint,
         "region": job.region,
         "scenes": [item.key for item in job.items],
+        "upstream": [one.job_id for one in job.upstream],
         "read_bytes": job.read_bytes,
+        "crossing_bytes": job.crossing_bytes,
         "memory": {"strip_rows": job.memory.strip_rows, "peak_bytes": job.memory.peak_bytes},
     }

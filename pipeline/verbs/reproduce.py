@@ -8,6 +8,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,9 +18,11 @@ from pipeline.errors import EXIT_DONE, EXIT_JOBS_FAILED, ConfigError, StoreError
 from pipeline.execute.lease import scratch_prefix
 from pipeline.execute.recipe import Inputs, read_inputs, read_recipe, write_inputs
 from pipeline.execute.records import current_items
+from pipeline.plan.derived import derived_job
 from pipeline.plan.fingerprint import differences
 from pipeline.plan.jobs import ProductPlan, Targets, job_document, plan_jobs
 from pipeline.products import load_product
+from pipeline.products._upstream import with_upstream
 from pipeline.types import DataFile, Job, Made
 from pipeline.verbs._answer import Answer
 from pipeline.verbs._output import open_output
@@ -49,7 +52,7 @@ def run(options: argparse.Namespace) -> Answer:
     item = get_item(store, key)
     inputs = read_inputs(json.loads(_inputs_of(store, key, item)))
     with _workdir(options.to) as folder:
-        job, made = make_again(inputs, str(item["collection"]), folder)
+        job, made = make_again(store, inputs, str(item["collection"]), folder)
     compared = list(compare(key, item, job, made.files))
     lines = [f"{one.asset}: {one.text}" for one in compared]
     lines += [f"lost: {loss.item}/{loss.asset} ({loss.href}): {loss.cause}" for loss in made.losses]
@@ -89,23 +92,23 @@ def find_item(store: Store, name: str) -> str:
     return keys[0]
 
 
-def make_again(inputs: Inputs, name: str, folder: Path) -> tuple[Job, Made]:
+def make_again(store: Store, inputs: Inputs, name: str, folder: Path) -> tuple[Job, Made]:
     """Plan the job of an item's inputs and make its files in `folder`, the inputs document too; publishes nothing.
 
     name: the product's in its run. Raises StoreError where this version makes another job of the same inputs.
     """
     entry, context = read_recipe(inputs.recipe, psutil.cpu_count() or 1)
     product = load_product(entry.product)
-    plan = product.plan(entry, inputs.region, context.write)
+    plan = product.plan(entry, inputs.region, context.write, {})
     job = plan_again(plan, inputs)
     if job is None or job.fingerprint != inputs.fingerprint:
-        document = job_document(plan, inputs.tile, inputs.period, inputs.items)
+        document = job_document(plan, inputs.tile, inputs.period, inputs.items, inputs.upstream)
         changes = "; ".join(differences(inputs.document, document)) or "another choice of scenes"
         raise StoreError(
             f"{name}: this version plans another job: fingerprint {job.fingerprint if job else 'none'}, expected "
             f"{inputs.fingerprint} ({changes}); install the version that the item names in processing:software"
         )
-    (made,) = product.make([job], entry, context, [folder], job.memory)
+    (made,) = product.make([with_upstream(job, store)], entry, context, [folder], job.memory)
     document = write_inputs(job, plan, inputs.recipe)
     own = write_json_file(document, folder / "inputs.json", "inputs", title="Inputs and parameters")
     return job, Made((*made.files, own), made.properties, made.rights, made.losses, made.warnings)
@@ -113,9 +116,13 @@ def make_again(inputs: Inputs, name: str, folder: Path) -> tuple[Job, Made]:
 
 def plan_again(plan: ProductPlan, inputs: Inputs) -> Job | None:
     """The one job of a tile and period, planned for half of the memory that is free on this machine."""
+    budget = psutil.virtual_memory().available // 2
+    if inputs.upstream:
+        return derived_job(plan, inputs.tile, inputs.period, inputs.upstream, (plan.region, budget))
+    if not inputs.items:  # it was planned so by what its source had elsewhere
+        plan = replace(plan, bare=lambda _items: lambda _tile: True)
     targets = {plan.name: Targets((inputs.tile,), (inputs.period,))}
-    budget = {plan.region: psutil.virtual_memory().available // 2}
-    return next(iter(plan_jobs((plan,), targets, inputs.items, {}, budget).jobs), None)
+    return next(iter(plan_jobs((plan,), targets, inputs.items, {}, {plan.region: budget}).jobs), None)
 
 
 def compare(key: str, item: Document, job: Job, files: tuple[DataFile, ...]) -> Iterator[Compared]:

@@ -42,13 +42,18 @@ def render(progress: Progress) -> Iterator[str]:
     parts = [
         f"{progress.done} done",
         f"{len(progress.failed)} failed",
+        *([f"{len(progress.blocked)} blocked"] if progress.blocked else []),
         *([f"{progress.cancelled} not started"] if progress.cancelled else []),
         *([f"{progress.open} {words}"] if progress.open else []),
     ]
     yield f"{progress.planned} jobs planned: {', '.join(parts)}; {progress.retried} attempts were repeated"
     for reason, count in sorted(progress.skipped.items()):
         yield f"{count} jobs skipped: {reason}"
-    for one in progress.failed:
-        yield f"failed: {one['job']}: {one['error']}: {one['cause']}"
+    for state, jobs in (("failed", progress.failed), ("blocked", progress.blocked)):
+        for one in jobs:
+            yield f"{state}: {one['job']}: {one['error']}: {one['cause']}"
+    for what, marked in (("quality", progress.marked), ("quality of what was committed before", progress.before)):
+        for one in marked:
+            yield f"{what}: {one['level']}: {one['job']}: {one['flag']}: {one['text']}"
     if progress.state in (State.DEAD, State.INTERRUPTED):
         yield "run the same command again to resume"

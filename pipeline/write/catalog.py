@@ -13,17 +13,18 @@ import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from stac_geoparquet.arrow import parse_stac_items_to_arrow, to_parquet
-
+from pipeline.types import joined_attributions
+from pipeline.write.edges import FIELD as EDGES
 from pipeline.write.files import json_bytes
 from pipeline.write.footprint import join_bboxes
 from pipeline.write.sound import get_item
 from pipeline.write.stac import ITEM_TYPE, STAC_VERSION, used_extensions
 from pipeline.write.store import Store
+from pipeline.write.table import DAY, as_row, write_table
 
 PAGE_LINKS = 990
 """Children of one page; with root, parent and licence links a page stays within 1,000 links."""
@@ -38,8 +39,6 @@ ITEMS_DIGEST = "groundswell:items"
 """Field of the root page: digest of the item keys that the pages were written for."""
 TABLE_DIGEST = "groundswell:table"
 """Field of the root page: SHA-256 of `items.parquet`, null where there is none."""
-DAY = "groundswell:solar_day"
-"""Field of an asset that is one day of a time series."""
 JSON_TYPE = "application/json"
 Document = dict[str, Any]
 
@@ -73,9 +72,9 @@ def derive_catalog(store: Store, current: Mapping[str, Collection[str]], folder:
         for product, collected in collections.items():
             for key, item in _read_items(store, sorted(current[product])):
                 collected.add(key, item)
-                yield _seen_from_root(key, item)
+                yield as_row(key, item)
 
-    table = _write_table(items(), folder)
+    table = write_table(items(), folder / TABLE_KEY, BATCH_ITEMS)
     full = [collected for collected in collections.values() if collected.links]
     pages = {key: page for collected in full for key, page in render_pages(collected).items()}
     digest = _digest(key for keys in current.values() for key in keys)
@@ -144,6 +143,7 @@ class Collected:
     bboxes: list[list[float]] = field(default_factory=list)
     times: list[str] = field(default_factory=list)
     licenses: set[str] = field(default_factory=set)
+    attributions: set[str] = field(default_factory=set)
     license_links: dict[str, Document] = field(default_factory=dict)
     providers: dict[str, Document] = field(default_factory=dict)
     item_assets: dict[str, Document] = field(default_factory=dict)
@@ -157,6 +157,7 @@ class Collected:
         times = [*self.times, properties["start_datetime"], properties["end_datetime"]]
         self.times = [min(times), max(times)]
         self.licenses.add(properties["license"])
+        self.attributions.add(properties["attribution"])
         self.license_links |= {link["href"]: link for link in item["links"] if link["rel"] == "license"}
         self.providers |= {each["name"]: each for each in properties.get("providers", ())}
         for name, asset in item["assets"].items():
@@ -216,6 +217,7 @@ def _collection(collected: Collected, links: list[Document]) -> Document:
         "title": collected.product,
         "description": f"Product {collected.product}: {len(collected.links)} items made by Groundswell.",
         "license": next(iter(licenses)) if len(licenses) == 1 else "other",
+        "attribution": joined_attributions(collected.attributions),
         "providers": [collected.providers[name] for name in sorted(collected.providers)],
         "extent": {"spatial": {"bbox": collected.bboxes}, "temporal": {"interval": [collected.times]}},
         "summaries": summaries,
@@ -245,7 +247,8 @@ def _common(asset: Document) -> Document:
     common = {name: value for name, value in asset.items() if name not in own}
     if "bands" in common:
         common["bands"] = [
-            {n: v for n, v in band.items() if n not in ("statistics", "groundswell:days")} for band in common["bands"]
+            {n: v for n, v in band.items() if n not in ("statistics", "groundswell:days", EDGES)}
+            for band in common["bands"]
         ]
     return common
 
@@ -254,43 +257,6 @@ def _read_items(store: Store, keys: Iterable[str]) -> Iterator[tuple[str, Docume
     with ThreadPoolExecutor(READS_AT_ONCE) as pool:
         for batch in _batches(keys, BATCH_ITEMS):
             yield from zip(batch, pool.map(lambda key: get_item(store, key), batch), strict=True)
-
-
-def _seen_from_root(key: str, item: Document) -> Document:
-    """An item as a row of the table: hrefs from the root of the output; nodata a number, as a column has one type.
-
-    The files of single days are left out where a Zarr store holds them too: every one of them would be columns.
-    """
-    folder = posixpath.dirname(key)
-    days = {name for name, asset in item["assets"].items() if DAY in asset and "zarr" in item["assets"]}
-
-    def moved(part: Document) -> Document:
-        href = part["href"]
-        return {**part, "href": f"./{posixpath.normpath(f'{folder}/{href}')}"} if href.startswith(".") else part
-
-    def typed(asset: Document) -> Document:
-        bands = [
-            {**band, "nodata": float(band["nodata"])} if "nodata" in band else band for band in asset.get("bands", ())
-        ]
-        return {**moved(asset), "bands": bands} if bands else moved(asset)
-
-    return {
-        **item,
-        "assets": {name: typed(asset) for name, asset in item["assets"].items() if name not in days},
-        "links": [moved(link) for link in item["links"]],
-    }
-
-
-def _write_table(items: Iterator[Document], folder: Path) -> Path | None:
-    """stac-geoparquet of the items in a bounded amount of memory; None when there are none."""
-    first = next(items, None)
-    if first is None:
-        return None
-    chunks, table = folder / "chunks", folder / TABLE_KEY
-    chunks.mkdir()
-    rows = chain([first], items)
-    to_parquet(parse_stac_items_to_arrow(rows, chunk_size=BATCH_ITEMS, schema="ChunksToDisk", tmpdir=chunks), table)
-    return table
 
 
 def _batches(values: Iterable[Any], size: int) -> Iterator[list[Any]]:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from pipeline.errors import ConfigError, StoreError
-from pipeline.types import Band, Grid, Json
+from pipeline.types import Band, Grid, Json, joined_attributions
 from pipeline.write.cog import MEDIA_TYPE as COG_TYPE
 
 STATIC = "static"
@@ -36,6 +36,8 @@ class Source:
     """Name of the array in a Zarr store; None: a COG."""
     step: int | None = None
     """Position along the array's first axis; None: it is (y, x)."""
+    band: int = 1
+    """In a COG, from 1."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ def joint_rights(outputs: Sequence[Output]) -> dict[str, str]:
     licenses = {output.license for output in outputs}
     return {
         "license": licenses.pop() if len(licenses) == 1 else "other",
-        "attribution": "; ".join(sorted({output.attribution for output in outputs})),
+        "attribution": joined_attributions(output.attribution for output in outputs),
     }
 
 
@@ -164,8 +166,9 @@ def _layers(assets: Mapping[str, Document], base: str) -> Iterator[Layer]:
                     yield Layer(band, day, {"zarr": Source(href, band.name, step)})
         elif asset.get("bands") and asset["type"] == COG_TYPE:
             dated = _DAY.fullmatch(key)
-            band = _band({**asset["bands"][0], "name": dated[1] if dated else key})
-            yield Layer(band, _day(dated[2]) if dated else None, {"cog": Source(href)})
+            for number, field in enumerate(asset["bands"], 1):
+                band = _band({**field, "role": asset["roles"][0]})
+                yield Layer(band, _day(dated[2]) if dated else None, {"cog": Source(href, band=number)})
 
 
 def _merged(layers: Iterator[Layer]) -> Iterator[Layer]:
@@ -223,7 +226,10 @@ def _band(field: Document) -> Band:
             field.get("description") or "",
             field.get("eo:common_name"),
             field.get("eo:center_wavelength"),
+            field.get("groundswell:overview") or "average",
+            field.get("role") or "data",
             flags=tuple((flag["mask"], flag["meaning"]) for flag in field.get("groundswell:flags") or ()),
+            source=field.get("groundswell:source") or "",
         )
     )
 

@@ -87,9 +87,15 @@ def get_item(store: Store, key: str) -> Document:
 
 
 def named_keys(key: str, item: Document) -> Iterator[str]:
-    """Keys of everything that an item names under the output: files, and folders without a slash at their end."""
+    """Keys of everything that an item names under the output: files, and folders without a slash at their end.
+
+    Also the items that it is made from.
+    """
     for asset in item["assets"].values():
         yield resolve(key, asset["href"])
+    for link in item["links"]:
+        if link["rel"] == "derived_from" and link["href"].startswith("."):
+            yield resolve(key, link["href"])
 
 
 def check_item(store: Store, key: str, listing: Listing, *, quick: bool = False, links: bool = True) -> list[Fault]:

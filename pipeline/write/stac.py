@@ -16,7 +16,7 @@ import rasterio
 
 import pipeline
 from pipeline.errors import OutputError
-from pipeline.types import DataFile, Job, Json, Made
+from pipeline.types import DataFile, Job, Json, Made, Upstream
 from pipeline.write.files import document_digest
 from pipeline.write.footprint import tile_footprint
 
@@ -39,13 +39,21 @@ EXTENSIONS = {
     "raster": "https://stac-extensions.github.io/raster/v2.0.0/schema.json",
 }
 """Extension schema by field prefix."""
+_KINDS = (
+    (bool, "true or false"),
+    (int, "number"),
+    (float, "number"),
+    (str, "text"),
+    (dict, "object"),
+    ((list, tuple), "list"),
+)
+SAFE_NAME = re.compile(r"-?[A-Za-z0-9][A-Za-z0-9._-]*")
 
-SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
-
-def item_key(job: Job) -> str:
+def item_key(job: Job | Upstream) -> str:
     """Where the item of a job lies; the fingerprint is what follows the last `_`."""
-    product, tile, period = _safe(job.product), _safe(job.tile.id), _safe(job.period.id)
+    tile_id = job.tile_id if isinstance(job, Upstream) else job.tile.id
+    product, tile, period = _safe(job.product), _safe(tile_id), _safe(job.period.id)
     return f"items/{product}/{tile}_{period}_{job.fingerprint}.json"
 
 
@@ -61,14 +69,16 @@ def data_key(job: Job, file: DataFile) -> str:
 def render_item(job: Job, made: Made, *, created: datetime) -> dict[str, Json]:
     """The STAC 1.1 item of a job as JSON-shaped data; equal arguments give equal items. No I/O.
 
-    Raises OutputError for an unsafe name, a missing `inputs` file, or a field of an extension this project does not
-    know, since the item would then claim what no schema has checked.
+    Raises OutputError for an unsafe name, a missing `inputs` file, a field of an extension this project does not know,
+    since the item would then claim what no schema has checked, and a property that no column of a table holds.
     """
     if "inputs" not in {file.key for file in made.files}:
         raise OutputError(f"{job.id}: no file with the key 'inputs'; expected the document of what it was made from")
     geometry, bbox = tile_footprint(job.tile.geobox)
     assets = {file.key: _asset(job, file) for file in made.files}
     properties = _properties(job, made, created, assets)
+    for name, value in properties.items():
+        _check_column(f"{job.id}: property {name}", [value])
     item = {
         "type": "Feature",
         "stac_version": STAC_VERSION,
@@ -83,6 +93,25 @@ def render_item(job: Job, made: Made, *, created: datetime) -> dict[str, Json]:
     }
     properties[ITEM_DIGEST] = document_digest(item)
     return item
+
+
+def _check_column(where: str, values: Iterable[Json]) -> None:
+    """Raise OutputError for values that one column of `items.parquet` cannot hold: of several types, or too large."""
+    there = [value for value in values if value is not None]
+    kinds = sorted({_kind(value) for value in there})
+    large = [value for value in there if isinstance(value, int) and abs(value) >= 2**63]
+    if len(kinds) > 1 or large:
+        raise OutputError(f"{where}: found {large[0] if large else ' and '.join(kinds)}; expected one type, in 64 bits")
+    if kinds == ["list"]:
+        _check_column(f"{where}[]", [one for value in there for one in value])
+    if kinds == ["object"]:
+        for name in sorted({name for value in there for name in value}):
+            _check_column(f"{where}.{name}", [value[name] for value in there if name in value])
+
+
+def _kind(value: Json) -> str:
+    """The type of a value in words; true and false are whole numbers to Python alone."""
+    return next((word for kind, word in _KINDS if isinstance(value, kind)), type(value).__name__)
 
 
 def used_extensions(fields: Iterable[Mapping[str, Json]]) -> list[str]:
@@ -127,10 +156,10 @@ def _properties(job: Job, made: Made, created: datetime, assets: Mapping[str, Ma
         "title": f"{job.product} {job.tile.id} {job.period.id}",
         "processing:level": "L3",
         "processing:lineage": f"Product {job.kind} of tile {job.tile.id}, period {job.period.id}, "
-        f"from {len(job.items)} input items; the asset `inputs` names them.",
+        f"from {len(job.items) + len(job.upstream)} input items; the asset `inputs` names them.",
         **({"gsd": min(sizes)} if sizes else {}),
         **made.properties,
-        **_times(job),
+        **_times(job, made.properties),
         "created": timestamp(created),
         "license": rights.license,
         "attribution": rights.attribution,
@@ -153,10 +182,12 @@ def _software() -> dict[str, str]:
     }
 
 
-def _times(job: Job) -> dict[str, Json]:
-    """Start and end, both inclusive as in STAC; a timeless period takes those of its inputs."""
+def _times(job: Job, said: Mapping[str, Json]) -> dict[str, Json]:
+    """Start and end, both inclusive as in STAC; a timeless period takes those of its inputs, or else what is said."""
     start, end = job.period.start, job.period.end
     if start is None or end is None:
+        if not job.items and said.keys() >= {"datetime", "start_datetime", "end_datetime"}:
+            return {}
         if not job.items:
             raise OutputError(f"{job.id}: a period without bounds and no input items leave the item without a time")
         start, end = (pick(item.time for item in job.items) for pick in (min, max))
@@ -169,14 +200,17 @@ def _links(job: Job, made: Made) -> list[Json]:
     links = [
         {"rel": "collection", "href": f"../../collections/{job.product}/collection.json", "type": "application/json"}
     ]
-    if made.rights.license_href:
-        links.append({"rel": "license", "href": made.rights.license_href})
+    links += [{"rel": "license", "href": href} for href in made.rights.license_hrefs]
     if len(job.items) <= MAX_DERIVED_FROM:
         links += [
             {"rel": "derived_from", "href": item.href, "type": ITEM_TYPE, "title": item.id}
             for item in job.items
             if item.href
         ]
+    links += [
+        {"rel": "derived_from", "href": f"../../{item_key(one)}", "type": ITEM_TYPE, "title": one.job_id}
+        for one in job.upstream
+    ]
     return links
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,26 @@ def statistics(data: Array, nodata: float | None) -> dict[str, float]:
         "mean": _digits(mean),
         "stddev": _digits(deviation),
         "valid_percent": _digits(100.0 * count / data.size),
+    }
+
+
+def joined(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The statistics of layers of one size together, from those of each, to nine digits."""
+    shares = np.array([part["valid_percent"] for part in parts])
+    total = {"valid_percent": _digits(float(shares.mean()))}
+    some = [part for part in parts if part["valid_percent"]]
+    if not some:
+        return total
+    weights = shares[shares > 0]
+    means, deviations = (np.array([part[name] for part in some]) for name in ("mean", "stddev"))
+    mean = float(np.average(means, weights=weights))
+    square = float(np.average(deviations**2 + (means - mean) ** 2, weights=weights))
+    return {
+        "minimum": min(part["minimum"] for part in some),
+        "maximum": max(part["maximum"] for part in some),
+        "mean": _digits(mean),
+        "stddev": _digits(math.sqrt(square)),
+        **total,
     }
 
 

@@ -42,6 +42,8 @@ class Extent:
     """None, or without bounds: timeless."""
     days: tuple[date, ...] = ()
     """Of a time series, ascending."""
+    days_are: str = "solar day"
+    """What a day stands for."""
 
 
 Variable = tuple[tuple[str, ...], npt.NDArray[Any], dict[str, Json]]
@@ -65,6 +67,8 @@ def band_attributes(band: Band, coordinates: Iterable[str]) -> dict[str, Json]:
         described |= {"scale_factor": float(band.scale), "add_offset": float(band.offset)}
     if band.role in STANDARD_NAMES:
         described["standard_name"] = STANDARD_NAMES[band.role]
+    if band.source:
+        described["source"] = band.source
     return described | flag_attributes(band)
 
 
@@ -106,7 +110,7 @@ def group_attributes(geobox: GeoBox, tags: Mapping[str, str]) -> dict[str, Json]
 
 def coordinate_variables(extent: Extent) -> dict[str, Variable]:
     """Pixel centres, grid mapping and time, by name. Raises OutputError for a grid that Zarr cannot say (see below)."""
-    return {**_place(extent.geobox), **_time(extent.period, extent.days)}
+    return {**_place(extent.geobox), **_time(extent)}
 
 
 def _place(geobox: GeoBox) -> dict[str, Variable]:
@@ -135,8 +139,9 @@ def _place(geobox: GeoBox) -> dict[str, Variable]:
     }
 
 
-def _time(period: Period | None, days: tuple[date, ...]) -> dict[str, Variable]:
+def _time(extent: Extent) -> dict[str, Variable]:
     """`time`: a dimension of days, or else the start of the period with its bounds; nothing for a timeless product."""
+    period, days = extent.period, extent.days
     described = {"standard_name": "time", "axis": "T", "units": TIME_UNITS, "calendar": "proleptic_gregorian"}
     if days:
         if list(days) != sorted(set(days)):
@@ -144,7 +149,7 @@ def _time(period: Period | None, days: tuple[date, ...]) -> dict[str, Variable]:
                 f"days of a time series: found {', '.join(map(str, days))}, expected each once, ascending"
             )
         seconds = [_seconds(datetime(day.year, day.month, day.day, tzinfo=UTC)) for day in days]
-        return {"time": (("time",), np.array(seconds, np.int64), {**described, "long_name": "solar day"})}
+        return {"time": (("time",), np.array(seconds, np.int64), {**described, "long_name": extent.days_are})}
     if period is None or period.start is None or period.end is None:
         return {}
     start, end = _seconds(period.start), _seconds(period.end)

@@ -100,7 +100,7 @@ run: {}
         f"run.yaml:2: area.bbox.3: {unset}",
         (
             "run.yaml:4: grid.tile_pxx: unknown key (did you mean tile_px?); allowed: kind, tile_px, resolution_m, "
-            "crs, transform, origin, shape"
+            "crs, transform, origin, anchor, shape"
         ),
         f"run.yaml:5: grid.tile_px: {unset}",
         (
@@ -126,7 +126,7 @@ run: {}
         "run.yaml:23: run: found this key twice, first at run.yaml:22; allowed: once",
         (
             "--set run.retires: run.retires: unknown key (did you mean retries?); allowed: retries, missing_assets, "
-            "super_tile"
+            "super_tile, quality"
         ),
     ]
 
@@ -143,7 +143,8 @@ def test_a_variable_that_is_not_set_is_one_fault_and_not_blamed_on_its_section(
 
 def test_a_fault_in_a_merged_section_names_the_line_it_was_written_on(tmp_path: Path) -> None:
     text = SMALL + "  - &base\n    product: heights\n    source: s2\n    sauce: x\n  - {<<: *base, name: other}\n"
-    allowed = "unknown key (did you mean source?); allowed: product, name, source, grid, period, missing_assets, write"
+    keys = "product, name, grid, period, missing_assets, write, quality, source"
+    allowed = f"unknown key (did you mean source?); allowed: {keys}"
     assert faults(tmp_path, text) == [
         f"run.yaml:12: products.1.sauce: {allowed}",
         f"run.yaml:12: products.2.sauce: {allowed}",
@@ -258,7 +259,7 @@ def test_any_unknown_key_anywhere_is_refused_with_its_line(tmp_path: Path, data:
     text = yaml.safe_dump(changed, sort_keys=data.draw(st.booleans()), width=1000)
     line = next(i for i, words in enumerate(text.splitlines(), 1) if words.strip().lstrip("-? '\"").startswith("zz"))
     (fault,) = faults(tmp_path, text)
-    assert fault.startswith(f"run.yaml:{line}: ") and ": unknown key; allowed: " in fault
+    assert fault.startswith(f"run.yaml:{line}: ") and ": unknown key" in fault and "; allowed: " in fault
     assert list(Draft202012Validator(config_schema(KINDS)).iter_errors(changed))
 
 

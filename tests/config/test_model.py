@@ -10,11 +10,11 @@ from tests.configs import SMALL, faults, load
 
 NAMES = "allowed: up to 64 letters, digits, - and _, the first a letter or a digit"
 TILES = "allowed: a whole number, at least 64"
-GRID = "kind, tile_px, resolution_m, crs, transform, origin, shape"
+GRID = "kind, tile_px, resolution_m, crs, transform, origin, anchor, shape"
 WORKERS = "allowed: a whole number, at least 1, or a list of 2: a whole number, at least 1"
 SIZES = "allowed: a size such as 4GiB or 500MB, or a number of bytes"
 ITEMS = "allowed: a path, or an http://, https:// or s3:// address"
-HEIGHTS = "a mapping with the keys product, name, source, grid, period, missing_assets, write"
+HEIGHTS = "a mapping with the keys product, name, grid, period, missing_assets, write, quality, source"
 
 AT_THE_KEY = [
     ("name", "po valley", f'found "po valley"; {NAMES}'),
@@ -29,7 +29,7 @@ AT_THE_KEY = [
     ("area.bbox", "1 2 3 4", 'found "1 2 3 4"; allowed: a list of 4: a number'),
     ("area.bbox.0", "west", 'found "west"; allowed: a number'),
     ("grid", "[]", f"found a list of 0; allowed: a mapping with the keys {GRID}"),
-    ("grid.kind", "h3", 'found "h3"; allowed: one of utm, mgrs, region, geobox'),
+    ("grid.kind", "h3", 'found "h3"; allowed: one of utm, mgrs, region, geobox, ttc'),
     ("grid.tile_px", "100", f"found 100; {TILES}, a multiple of 16 (but for kind mgrs)"),
     ("grid.tile_px", "48", f"found 48; {TILES}"),
     ("grid.tile_px", "'512'", f'found "512"; {TILES}'),
@@ -69,7 +69,7 @@ AT_THE_KEY = [
     ("run.retries", "-1", "found -1; allowed: a whole number, at least 0"),
     ("run.retries", "1.0", "found 1.0; allowed: a whole number, at least 0"),
     ("run.missing_assets.max_fraction", "1.5", "found 1.5; allowed: a number, at least 0, at most 1"),
-    ("run.budget_usd", "40", "unknown key; allowed: retries, missing_assets, super_tile"),
+    ("run.budget_usd", "40", "unknown key; allowed: retries, missing_assets, super_tile, quality"),
     ("run.super_tile", "3", "found 3; allowed: one of auto, 1, 2, 4"),
 ]  # fmt: skip
 

@@ -28,6 +28,10 @@ HERE = "--set period: period"
             "allowed: pairs that do not overlap; no moment lies in two periods",
         ),
         (
+            "{start: 0001-01-02, end: 2024-01-01, pad_days: [2, 0]}",
+            f"{HERE}.pad_days: found [2, 0]; allowed: no days before the year 1",
+        ),
+        (
             "{start: 2024-06-01, every: day, periods: [[2024-06-01, 2024-06-11]]}",
             f"{HERE}: found periods beside start and every; allowed: periods alone, or start and end",
         ),

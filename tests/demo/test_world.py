@@ -33,8 +33,13 @@ def _times(folder: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
-def _items(world: World) -> list[pystac.Item]:
-    return list(pystac.Catalog.from_file(world.folder / "catalog.json").get_items(recursive=True))
+def _items(world: World, *collections: str) -> list[pystac.Item]:
+    """Of some collections; of all where none is named."""
+    items = pystac.Catalog.from_file(world.folder / "catalog.json").get_items(recursive=True)
+    return [item for item in items if not collections or item.collection_id in collections]
+
+
+OPTICAL = ("sentinel-2-l2a", "sentinel-2-c1-l2a")
 
 
 def test_two_builds_are_equal_byte_for_byte(spare: World, tmp_path: Path) -> None:
@@ -92,8 +97,8 @@ def test_a_folder_with_other_things_is_refused_and_kept(tmp_path: Path) -> None:
 
 def test_items_open_with_pystac_and_declare_what_their_files_are(small_world: World) -> None:
     items = _items(small_world)
-    assert len(items) == small_world.items == 16
-    for item in items:
+    assert len(items) == small_world.items == 16 + 6 + 2 + 4
+    for item in _items(small_world, *OPTICAL):
         raw = json.loads(Path(item.self_href).read_text())
         code = raw["properties"].get("proj:code") or f"EPSG:{raw['properties']['proj:epsg']}"
         assert sorted(raw["assets"]) == ["blue", "green", "nir", "red", "scl"]
@@ -112,7 +117,7 @@ def test_items_open_with_pystac_and_declare_what_their_files_are(small_world: Wo
 
 def test_both_stac_versions_and_all_offset_conventions_are_there(small_world: World) -> None:
     facts = set()
-    for path in small_world.folder.glob("*/*/*.json"):
+    for path in small_world.folder.glob("s2*/*/*.json"):
         raw = json.loads(path.read_text())
         properties, red = raw["properties"], raw["assets"]["red"]
         declared = red["raster:bands"][0]["offset"] if "raster:bands" in red else red["raster:offset"]
@@ -130,7 +135,7 @@ def test_both_stac_versions_and_all_offset_conventions_are_there(small_world: Wo
 
 
 def test_percentages_are_counted_in_the_classification(small_world: World) -> None:
-    for item in _items(small_world):
+    for item in _items(small_world, *OPTICAL):
         with rasterio.open(Path(item.self_href).parent / "scl.tif") as file:
             scl = file.read(1)
         valid = scl[scl > 0]
@@ -171,9 +176,12 @@ def test_checksums_are_those_of_the_files(small_world: World) -> None:
 def test_config_points_at_the_world_and_asks_for_what_is_there() -> None:
     config = yaml.safe_load(CONFIG.read_text())
     assert {name: source["items"] for name, source in config["sources"].items()} == {
-        name: f"../demo-world/{name}/collection.json" for name in ("s2", "s2_c1")
+        name: f"../demo-world/{name}/collection.json" for name in ("s2", "s1", "dem", "landsat", "s2_c1")
     }
-    assert len({source["region"] for source in config["sources"].values()}) == 2
+    regions = {name: source["region"] for name, source in config["sources"].items()}
+    assert regions["s2"] == regions["s1"] == regions["dem"] != regions["landsat"] == regions["s2_c1"]
+    kinds = [product["product"] for product in config["products"]]
+    assert {"sentinel2", "sentinel1", "dem", "landsat", "stack"} == {*kinds}
     assert config["period"] == {"start": date(2024, 6, 1), "end": date(2024, 8, 1), "every": "month"}
     west, _, east, _ = config["area"]["bbox"]
     assert west < 12 < east, "the area crosses the edge of the zones"
@@ -190,7 +198,7 @@ def test_the_whole_world_is_small(tmp_path: Path, capsys: pytest.CaptureFixture[
     folder = tmp_path / "world"
     assert main([str(folder)]) == 0
     assert f"Demo world in {folder}: made in" in capsys.readouterr().out
-    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 60e6
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 80e6
     with rasterio.open(folder / BROKEN) as file:
         assert file.read(1, window=((0, 512), (0, 512))).all(), "part of the broken file reads"
         with pytest.raises(RasterioIOError):

@@ -21,15 +21,15 @@ SECRETS = {
     "PC_SDK_SUBSCRIPTION_KEY": f"subscription{CANARY}",
 }
 CRASH = """\
-import pipeline.products.sentinel2 as product
+import pipeline.products._optical_product as product
 
 if not hasattr(product, "real_properties"):
     product.real_properties = product._properties
 
-def crash(job, *arguments):
-    if job.period.id == "2024-07":
+def crash(sensor, config, tile, readings):
+    if tile.part.work.job.period.id == "2024-07":
         raise RuntimeError("crashed on purpose")
-    return product.real_properties(job, *arguments)
+    return product.real_properties(sensor, config, tile, readings)
 
 product._properties = crash
 """

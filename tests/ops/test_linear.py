@@ -32,3 +32,11 @@ def test_what_is_a_whole_shift_is_added_as_one(linear: Linear, whole: int | None
     if whole is not None:
         stored = np.arange(1, 65_536)
         np.testing.assert_array_equal(linear.table()[1:], np.clip(stored + whole, 1, 65_534))
+
+
+@pytest.mark.parametrize("linear", [Linear(-1000), Linear(0, 0.275, -2000.0), Linear(0, 0.341802, 14_900.0)])
+def test_applied_in_place_it_is_its_table(linear: Linear) -> None:
+    stored = np.random.default_rng(0).permutation(65_536).astype(np.uint16).reshape(256, 256)
+    expected = linear.table()[stored]
+    linear.apply(stored)
+    np.testing.assert_array_equal(stored, expected)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyogrio
@@ -173,3 +175,73 @@ def test_a_region_that_its_zone_cannot_hold_is_refused_by_name() -> None:
     region = Region("pacific", box_region((100, -60, -80, 60)).geometry)
     with pytest.raises(PlanRefusedError, match=r"region pacific: EPSG:326\d\d is (not defined|torn apart)"):
         plan_tiles(Area((region,)), GridConfig(kind="region"))
+
+
+@pytest.mark.parametrize(("anchor", "shift"), [("edge", 0.0), ("centre", 0.5)])
+@given(st.floats(-60, -20), st.floats(60, 80), st.floats(0.01, 0.5), st.floats(0.01, 0.2))
+@settings(max_examples=15, deadline=None)
+def test_a_region_lies_on_the_sensors_own_pixels(
+    anchor: Literal["edge", "centre"], shift: float, west: float, south: float, wide: float, high: float
+) -> None:
+    """Edges, or centres, are multiples of a pixel; no row or column could be left away."""
+    region = box_region((west, south, west + wide, south + high))
+    (tile,) = plan_tiles(Area((region,)), GridConfig(kind="region", resolution_m=30, anchor=anchor))
+    box = tile.geobox.boundingbox
+    assert all((side / 30 - shift).is_integer() for side in box.bbox)
+    left, bottom, right, top = shapely.from_wkt(str(tile.outline)).bounds
+    for inner, outer in ((left, box.left), (bottom, box.bottom), (-right, -box.right), (-top, -box.top)):
+        assert -0.02 <= inner - outer < 30.02
+
+
+def test_an_outline_is_the_region_to_a_centimetre(shared_data: Path) -> None:
+    """In UTM its sides are curves, and are followed; in the region's own CRS it is the box itself, of five points."""
+    path = shared_data / "raster" / "vectors" / "greenland_glaciers_roi_proj_v3_300m.gpkg"
+    _, table = pyogrio.read_arrow(path)
+    names, shapes = table["region"].to_pylist(), shapely.from_wkb(table[table.column_names[-1]].to_pylist())
+    area = read_area(AreaConfig(vector=str(path)), GridConfig())
+    for tile in plan_tiles(area, GridConfig(kind="region", crs="EPSG:3413")):
+        assert shapely.from_wkt(str(tile.outline)).normalize() == shapes[names.index(tile.id)].normalize()
+    for tile in plan_tiles(area, GridConfig(kind="region"))[::16]:
+        forward = Transformer.from_crs(3413, str(tile.geobox.crs), always_xy=True)
+        dense = shapely.segmentize(shapes[names.index(tile.id)], 20)
+        true = shapely.transform(dense, lambda xy: np.column_stack(forward.transform(*xy.T)))  # noqa: B023 (used at once)
+        found = shapely.from_wkt(str(tile.outline))
+        assert found.hausdorff_distance(true) < 20 and found.symmetric_difference(true).area < 0.015 * true.length
+        assert len(str(tile.outline)) < 8000
+
+
+def test_an_outline_is_no_part_of_what_a_tile_is(shared_data: Path) -> None:
+    """So that products that do not clip keep the fingerprints they had."""
+    path = shared_data / "raster" / "vectors" / "greenland_glaciers_roi_proj_v3_300m.gpkg"
+    area = read_area(AreaConfig(vector=str(path), index="0:2"), GridConfig())
+    for tile in plan_tiles(area, GridConfig(kind="region")):
+        assert tile.outline is not None and tile.identity() == replace(tile, outline=None).identity()
+    assert all(tile.outline is None for tile in plan_tiles(area, GridConfig(kind="utm")))
+
+
+def test_the_file_may_name_the_zone_of_each_greenland_box(shared_data: Path) -> None:
+    """`utm_est` is the zone of the middle; `utm_grid` names the Sentinel-2 tiles: those of 31 boxes lie in another."""
+    path = shared_data / "raster" / "vectors" / "greenland_glaciers_roi_proj_v3_300m.gpkg"
+    _, table = pyogrio.read_arrow(path)
+    first = {
+        name: tiles[:2] for name, tiles in zip(table["region"].to_pylist(), table["utm_grid"].to_pylist(), strict=True)
+    }
+    systems = {}
+    for attribute in (None, "utm_est", "utm_grid"):
+        area = read_area(AreaConfig(vector=str(path), zone=attribute), GridConfig())
+        tiles = plan_tiles(area, GridConfig(kind="region"))
+        assert {tile.id for tile in tiles} == first.keys(), "a name was changed to become an id"
+        systems[attribute] = {tile.id: str(tile.geobox.crs) for tile in tiles}
+    assert systems[None] == systems["utm_est"]
+    assert systems["utm_grid"] == {name: f"EPSG:326{zone}" for name, zone in first.items()}
+    assert sum(systems[None][name] != systems["utm_grid"][name] for name in first) == 31
+    assert systems["utm_grid"]["134_Arsuk"] == "EPSG:32622" != systems["utm_est"]["134_Arsuk"]
+
+
+@pytest.mark.parametrize("south", [-45.2, 10.0, 70.9])
+def test_an_outline_across_the_antimeridian_has_no_seam(south: float) -> None:
+    """A gap of a millimetre between its two parts could swallow the centre of a pixel."""
+    area = Area((box_region((179.7, south, -179.6, south + 0.3)),))
+    (tile,) = plan_tiles(area, GridConfig(kind="region"))
+    outline = shapely.from_wkt(str(tile.outline))
+    assert outline.geom_type == "Polygon" and not shapely.get_num_interior_rings(outline) and outline.is_valid

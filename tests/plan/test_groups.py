@@ -11,7 +11,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 from affine import Affine
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 
@@ -161,6 +161,7 @@ def test_a_turned_grid_has_no_groups() -> None:
     assert len(grouped([make_job(0, 0, tile=tile) for tile in tiles])) == 2
 
 
+@example(0, 0, 1e-05, 545631.284766735)
 @given(st.integers(-3, 3), st.integers(-3, 3), st.floats(1e-5, 1e4), st.floats(-1e6, 1e6))
 def test_tiles_of_any_lattice_meet(column: int, row: int, pixel: float, origin: float) -> None:
     """Whatever the origin, and however its corners were rounded."""

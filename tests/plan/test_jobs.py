@@ -182,8 +182,8 @@ def test_a_band_that_is_not_read_may_change() -> None:
 def test_tiles_without_a_scene_are_counted_in_a_note() -> None:
     found = plan([make_item(1)])
     assert len(found.jobs) == 1
-    assert found.notes == ("3 of 4 tile-periods have no scene in the catalogue",)
-    assert plan([]).jobs == () and plan([]).notes == ("4 of 4 tile-periods have no scene in the catalogue",)
+    assert found.notes == ("median: 3 of 4 tile-periods have no scene in the catalogue",)
+    assert plan([]).jobs == () and plan([]).notes == ("median: 4 of 4 tile-periods have no scene in the catalogue",)
 
 
 @pytest.mark.parametrize(

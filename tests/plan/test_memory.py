@@ -114,7 +114,7 @@ def test_a_long_series_fits_two_tasks_on_four_gibibytes(composite: str) -> None:
     bands = ("blue", "green", "red", "rededge1", "rededge2", "rededge3", "nir", "nir08", "swir16", "swir22")
     keys = {"product": "sentinel2", "source": "s2", "bands": bands, "composite": composite, "indices": ["ndvi", "evi"]}
     entry = Sentinel2Config.model_validate_json(json.dumps(keys))
-    holding = PRODUCT.plan(entry, "default", WriteOptions(None)).holding
+    holding = PRODUCT.plan(entry, "default", WriteOptions(None), {}).holding
     found = project_memory((2048, 2048), 146, 146, holding, 4 * GIB // 2)
     assert found.peak_bytes <= 2 * GIB
     assert found.strip_rows >= (BLOCK_ROWS if composite != "geomedian" else 128)
@@ -145,7 +145,8 @@ def test_where_memory_is_short_fewer_windows_are_on_their_way() -> None:
 def test_the_copies_of_gdals_warper_are_counted_for_every_read(resampling: str, more: int) -> None:
     """Measured with 16 threads on 2048 x 2048 pixels: 7.4 bytes a pixel beside the window itself."""
     keys = {"product": "sentinel2", "source": "s2", "bands": ("red",), "resampling": resampling}
-    holding = PRODUCT.plan(Sentinel2Config.model_validate_json(json.dumps(keys)), "default", WriteOptions(None)).holding
+    entry = Sentinel2Config.model_validate_json(json.dumps(keys))
+    holding = PRODUCT.plan(entry, "default", WriteOptions(None), {}).holding
     found = project_memory((2048, 2048), 24, 12, holding, 16 * GIB)
     usual = project_memory((2048, 2048), 24, 12, replace(holding, read=0), 16 * GIB)
     assert found.reads == READS_IN_FLIGHT

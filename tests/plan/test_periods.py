@@ -6,13 +6,15 @@ import itertools
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from pipeline.config import PeriodConfig
-from pipeline.plan.periods import periods_of, plan_periods
+from pipeline.plan.periods import STATIC, idle_years, periods_by_tile, periods_of, plan_periods
 from pipeline.types import Period
 
 MICROSECOND = timedelta(microseconds=1)
@@ -197,3 +199,68 @@ def test_a_config_says_which(every: str) -> None:
     """Offsets become UTC, a date is its first moment."""
     chosen = config(start="2024-01-01T02:00+02:00", end="2025-01-01", every=every)
     assert periods_of(chosen) == plan_periods(utc(2024, 1, 1), utc(2025, 1, 1), every)
+
+
+def test_padded_periods_keep_their_names() -> None:
+    """2021 with 47 days before and 46 after is 15 November 2020 to 15 February 2022, its last day included."""
+    config = PeriodConfig.model_validate(
+        {"start": "2021-01-01", "end": "2023-01-01", "every": "year", "pad_days": (47, 46)}
+    )
+    first, second = periods_of(config)
+    assert (first.id, second.id) == ("2021", "2022")
+    assert (first.start, first.end) == (datetime(2020, 11, 15, tzinfo=UTC), datetime(2022, 2, 16, tzinfo=UTC))
+    assert second.start is not None and first.end is not None and second.start < first.end
+
+
+def test_windows_are_parts_of_every_year() -> None:
+    windows = (("04-15", "06-16"), ("01-15", "03-16"))
+    config = PeriodConfig.model_validate(
+        {"start": "2020-01-01", "end": "2022-01-01", "every": "year", "windows": windows}
+    )
+    assert [period.id for period in periods_of(config)] == [
+        "2020-01-15_2020-03-16",
+        "2020-04-15_2020-06-16",
+        "2021-01-15_2021-03-16",
+        "2021-04-15_2021-06-16",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("windows", "every", "said"),
+    [
+        ((("02-29", "03-01"),), "year", "days of every year"),
+        ((("03-01", "02-01"),), "year", "later than its start"),
+        ((("01-01", "02-02"), ("02-01", "03-01")), "year", "none overlapping"),
+        ((("01-01", "02-01"),), "month", "every: year"),
+        ((("01-01", "02-01"), ("02-01", "03-01")), "year", "one of which begins"),
+    ],
+)
+def test_windows_that_are_none_are_refused(windows: Any, every: str, said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        PeriodConfig.model_validate({"start": "2020-02-02", "end": "2021-01-01", "every": every, "windows": windows})
+
+
+def test_a_tile_is_made_in_its_own_years_only() -> None:
+    """Of its name, padded or not: DJF lies in the year of its January, a span in that of its middle."""
+    seasons = plan_periods(datetime(2019, 12, 1, tzinfo=UTC), datetime(2021, 12, 1, tzinfo=UTC), "season")
+    found = periods_by_tile(seasons, {"a": {2020}, "b": {2021, 2020}, "c": {1999}})
+    assert found is not None
+    assert found["a"] == {"2020-DJF", "2020-MAM", "2020-JJA", "2020-SON"}
+    assert found["a"] < found["b"] and found["c"] == frozenset()
+    padded = PeriodConfig.model_validate(
+        {"start": "2020-01-01", "end": "2022-01-01", "every": "year", "pad_days": (47, 46)}
+    )
+    assert periods_by_tile(periods_of(padded), {"a": {2021}}) == {"a": frozenset({"2021"})}
+    before = {"start": "2021-01-01", "end": "2021-03-01", "every": "month", "pad_days": (183, 0)}
+    months = periods_of(PeriodConfig.model_validate(before))
+    assert periods_by_tile(months, {"a": {2021}, "b": {2020}}) == {
+        "a": frozenset({"2021-01", "2021-02"}),
+        "b": frozenset(),
+    }
+    assert idle_years(months, {"a": {2020, 2021}}) == (2020,)
+    span = {"start": "2020-12-01", "end": "2021-03-01", "every": "span", "pad_days": (183, 0)}
+    (one,) = periods_of(PeriodConfig.model_validate(span))
+    assert periods_by_tile([one], {"a": {2021}}) == {"a": frozenset({one.id})}
+    assert periods_by_tile(seasons, None) is None
+    assert idle_years(seasons, {"a": {2020}, "c": {1999, 2031}}) == (1999, 2031)
+    assert idle_years(seasons, None) == idle_years([STATIC], {"c": {1999}}) == ()

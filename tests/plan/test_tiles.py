@@ -66,7 +66,7 @@ def test_an_area_of_nothing_is_refused(kind: str) -> None:
 
 
 def test_a_region_grid_has_no_ids_of_its_own() -> None:
-    with pytest.raises(ValueError, match="utm, mgrs or geobox"):
+    with pytest.raises(ValueError, match="utm, mgrs, geobox or ttc"):
         tile_of("bbox", GRIDS["region"])
 
 

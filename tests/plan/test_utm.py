@@ -17,6 +17,7 @@ from pyproj import Transformer
 from pipeline.config.area import GridConfig
 from pipeline.plan.areas import Area, BBox, box_region
 from pipeline.plan.tiles import plan_tiles, tile_of
+from pipeline.plan.utm import zone_named
 from pipeline.types import Tile
 
 SIZE_PX, RESOLUTION_M = 512, 10.0
@@ -248,3 +249,25 @@ def test_any_tile_size(tile_px: int, resolution_m: float) -> None:
 def test_an_id_of_no_tile_is_refused(tile_id: str, text: str) -> None:
     with pytest.raises(ValueError, match=text):
         tile_of(tile_id, GridConfig(tile_px=SIZE_PX))
+
+
+@pytest.mark.parametrize(
+    ("text", "north", "zone"),
+    [
+        ("23", True, "23N"),
+        ("7", False, "07S"),
+        ("EPSG:32623", False, "23N"),
+        ("32723", True, "23S"),
+        ("22VFP,23VLJ", False, "22N"),
+        (" 5kqr ", True, "05S"),
+    ],
+)
+def test_a_zone_may_be_named_in_many_ways(text: str, north: bool, zone: str) -> None:
+    assert zone_named(text, north=north) == zone
+
+
+@pytest.mark.parametrize("text", ["", "0", "61", "EPSG:3413", "22N", "22V", "None", "23.5", "EPSG:32661"])
+def test_what_names_no_zone_is_refused(text: str) -> None:
+    """`22N` too, which may be the north, or the band N."""
+    with pytest.raises(ValueError, match="allowed: a UTM zone such as 23"):
+        zone_named(text, north=True)

@@ -14,6 +14,8 @@ import rasterio
 from affine import Affine
 from pyproj import Transformer
 
+from tests.peaks import PEAK
+
 DATES, PX = 146, 2048
 BANDS = {
     "blue": 10,
@@ -31,9 +33,10 @@ TILE = Affine(10, 0, 614_400, 0, -10, 5_017_600)
 """One whole tile of the UTM grid with tiles of 2048 pixels of 10 m."""
 WORKER_BYTES, THREADS = 4 * 10**9, 2
 
-MAKE = """\
-import json, resource, sys
-from pathlib import Path
+MAKE = (
+    PEAK
+    + """\
+import json
 from cluster.sizing import task_bytes
 from pipeline.execute.task import run_job
 from pipeline.prepare import prepare
@@ -46,9 +49,9 @@ budget = {"default": task_bytes(int(sys.argv[2]), int(sys.argv[3]))}
 assignment = session.assignments()[job.product]
 assignment = replace(assignment, context=replace(assignment.context, threads=int(sys.argv[3])))
 outcome = run_job(job, assignment, 1)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-print(json.dumps([outcome.status, len(job.items), job.memory.peak_bytes, peak, outcome.cause]))
+print(json.dumps([outcome.status, len(job.items), job.memory.peak_bytes, peak_bytes(), outcome.cause]))
 """
+)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import PermanentAssetError
-from pipeline.products._optical import _preview
+from pipeline.products._optical import small
 from tests.products.scenes import Scenes
 from tests.products.test_layers import planned
 
@@ -28,5 +28,5 @@ def test_an_asset_that_the_catalogue_lacks_is_lost_lazily_too(tmp_path: Path, co
 @pytest.mark.parametrize("shape", [(1, 3000), (5, 2900), (4000, 2), (256, 256), (1000, 300)])
 def test_the_picture_shows_something_of_a_tile_of_any_shape(shape: tuple[int, int]) -> None:
     """A tile of a user's own may be narrower than the distance between two of the picture's pixels."""
-    seen = _preview(np.ones(shape, np.uint16))
+    seen = small(np.ones(shape, np.uint16))
     assert seen.all() and seen.size and max(seen.shape) < 512

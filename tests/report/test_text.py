@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from pipeline.report.text import render_plan, render_summary, size
-from pipeline.types import AssetLoss, Job, MemoryPlan, Outcome, Period, Plan, Skip, Status, Tile
+from pipeline.types import AssetLoss, Finding, Job, MemoryPlan, Outcome, Period, Plan, Quality, Skip, Status, Tile
 
 TILE = Tile("33N-1-2", GeoBox((4, 4), Affine(10, 0, 0, 0, -10, 0), "EPSG:32633"))
 
@@ -44,7 +46,51 @@ def test_the_summary_names_every_loss_and_failure() -> None:
         "warning: a: lost S2A/red (/x/red.tif): no such file",
         "warning: a: S2B: doubtful",
         "failed: b: MissingAssetsError: 2 of 4 assets lost",
+        "product                    jobs     median      total",
+        "a                             1     0.00 s      0.0 s",
         "1 done, 7 skipped, 1 failed, 1 not started; 1.5 MB written in 12.3 s",
+    ]
+
+
+def test_what_crosses_regions_has_a_column_where_anything_does() -> None:
+    jobs = (replace(job("2024-06", 10**6), crossing_bytes=3 * 10**5), replace(job("2024-07", 0), product="x"))
+    assert render_plan(Plan(jobs, ())).splitlines() == [
+        "product                  region           period                     jobs    to read  peak memory   crossing",
+        "s2                       eu               2024-06                       1     1.0 MB     500.0 MB   300.0 kB",
+        "x                        eu               2024-07                       1        0 B     500.0 MB        0 B",
+        "between regions: 300.0 kB",
+        "plan: 2 jobs to run, 0 skipped",
+    ]
+
+
+def test_blocked_jobs_are_named_and_counted() -> None:
+    one = Outcome("stack/t/p", "eu", "0", Status.BLOCKED, error="BlockedError", cause="made from s2/t/p")
+    assert render_summary([one], 0, 1).splitlines() == [
+        "blocked: stack/t/p: BlockedError: made from s2/t/p",
+        "0 done, 0 skipped, 0 failed, 1 blocked, 0 not started; 0 B written in 1.0 s",
+    ]
+
+
+def test_tiles_are_listed_by_flag_and_products_by_time() -> None:
+    def done(tile: str, seconds: float, *found: Finding) -> Outcome:
+        quality = Quality(max((one.level for one in found), default="pass", key=["warn", "fail"].index), found)
+        return Outcome(f"s2/{tile}/p", "eu", "0", Status.DONE, seconds=seconds, quality=quality)
+
+    few, seam = Finding("few_observations", "warn", "f"), Finding("edge_step", "warn", "s")
+    worse = Finding("few_observations", "fail", "f")
+    outcomes = [done("a", 1, few), done("b", 2, few, seam), done("c", 6, worse), done("d", 7)]
+    outcomes += [Outcome(f"dem/{n}/static", "eu", "0", Status.DONE, seconds=0.5) for n in range(3)]
+    before = {f"s2/{n}/p": Quality("warn", (few,)) for n in range(12)}
+    named = ", ".join(sorted(before)[:10])
+    assert render_summary(outcomes, 12, 1, before).splitlines() == [
+        "quality: fail: few_observations: 1 tiles: s2/c/p",
+        "quality: warn: edge_step: 1 tiles: s2/b/p",
+        "quality: warn: few_observations: 2 tiles: s2/a/p, s2/b/p",
+        f"quality of what was committed before: warn: few_observations: 12 tiles: {named} and 2 more",
+        "product                    jobs     median      total",
+        "dem                           3     0.50 s      1.5 s",
+        "s2                            4     4.00 s     16.0 s",
+        "7 done, 12 skipped, 0 failed, 0 not started; 0 B written in 1.0 s",
     ]
 
 

@@ -251,3 +251,26 @@ def test_a_grid_far_from_the_footprint_is_ignored_with_a_note(epsg: int, told: b
     item, notes = canonical(raw_with({}, {"proj:epsg": epsg, **UTM33}), "s")
     assert bool(notes) is told
     assert (grid_of(item)[0] is None) is told
+
+
+def test_a_crs_told_as_wkt_is_the_one_of_its_code() -> None:
+    """Whoever compares two CRSs by their text finds them equal."""
+    for wkt in (CRS.from_epsg(32633).to_wkt(), CRS.from_epsg(32633).to_wkt("WKT1_GDAL")):
+        item, _ = canonical(raw_with({"proj:wkt2": wkt, **UTM33}), "s")
+        assert grid_of(item)[0] == "EPSG:32633"
+
+
+def test_a_fact_that_is_no_number_is_none() -> None:
+    """Tables hold NaN where an item says nothing; JSON has no such number, and nor have documents made of it."""
+    raw = raw_with({"eo:cloud_cover": math.nan, "s2:snow_ice_percentage": math.inf, "s2:odd": {"deep": [math.nan]}})
+    item, _ = canonical(raw, "s")
+    facts = json.loads(item["properties"][FACTS])
+    assert "eo:cloud_cover" not in facts and "s2:snow_ice_percentage" not in facts
+    assert facts["s2:odd"] == {"deep": [None]}
+
+
+def test_an_item_is_linked_without_its_signature() -> None:
+    """The link stands in what is published; nobody reads by it."""
+    raw = {**raw_item(), "links": [{"rel": "self", "href": "https://a.example/i.json?v=1&sig=secret"}]}
+    item, _ = canonical(raw, "s")
+    assert item["links"][0]["href"] == "https://a.example/i.json?v=1"

@@ -190,6 +190,16 @@ def test_solar_time_is_fifteen_degrees_an_hour(time: datetime, lon: float) -> No
     assert abs(found - (time + timedelta(hours=lon / 15))) < timedelta(milliseconds=1)
 
 
+@pytest.mark.parametrize(
+    ("west", "east"), [(-179.9, -178.0), (-43.0, -35.0), (0.0, 1.0), (178.0, 179.8), (179.0, -179.5)]
+)
+def test_a_date_without_a_time_is_that_day_everywhere(west: float, east: float) -> None:
+    """STAC 0.7 of USGS says no more; midnight would be the day before, west of Greenwich."""
+    raw = raw_item(properties={"datetime": "2015-07-10"}, geometry=square(west, east))
+    assert item_of(raw).solar_day == date(2015, 7, 10)
+    assert canonical(canonical(raw, "s")[0], "s")[0]["properties"]["datetime"] == "2015-07-10T12:00:00+00:00"
+
+
 def test_real_items_at_the_antimeridian_have_their_local_day(shared_data: Path) -> None:
     """Sentinel-2 items whose polygon wrongly spans the globe: about noon, not about midnight."""
     for path in sorted((shared_data / "raster/stac/odd").glob("antimeridian_*.json")):

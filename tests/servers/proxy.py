@@ -14,12 +14,16 @@ Rule = Callable[[str, str], int | None]
 
 
 @contextlib.contextmanager
-def run_proxy(upstream: str, rule: Rule) -> Iterator[str]:
-    """Address of a proxy in front of `upstream`. The Host header is passed on, so that signatures stay right."""
+def run_proxy(upstream: str, rule: Rule, needs: tuple[str, str] | None = None) -> Iterator[str]:
+    """Address of a proxy in front of `upstream`. The Host header is passed on, so that signatures stay right.
+
+    needs: a header and its value without which every request is refused, once the rule has let it pass.
+    """
 
     class Handler(_Handler):
         target = urlsplit(upstream).netloc
         decide = staticmethod(rule)
+        needed = needs
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
@@ -37,6 +41,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     target: str
     decide: Rule
+    needed: tuple[str, str] | None
 
     def handle_one(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -45,6 +50,10 @@ class _Handler(BaseHTTPRequestHandler):
             request = f"req-{verdict}"
             error = f"<Error><Code>SlowDown</Code><Message>asked to</Message><RequestId>{request}</RequestId></Error>"
             self._answer(verdict, {"x-amz-request-id": request}, error.encode())
+            return
+        if self.needed is not None and self.headers.get(self.needed[0]) != self.needed[1]:
+            error = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+            self._answer(403, {"Content-Type": "application/xml"}, error.encode())
             return
         connection = http.client.HTTPConnection(self.target, timeout=30)
         try:

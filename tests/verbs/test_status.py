@@ -109,6 +109,17 @@ def test_failures_are_named_with_their_causes(tmp_path: Path, capsys: pytest.Cap
     assert f"failed: {JOBS[4]}: StoreError: no space left" in lines
 
 
+def test_what_was_blocked_is_named_and_not_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    begin(tmp_path, this_process())
+    with Journal(FolderStore(str(tmp_path)), RUN) as journal:
+        journal.write(outcome(3, "failed", attempts=4, cause="no space left"))
+        journal.write(outcome(4, "blocked", attempts=0, cause=f"{JOBS[3]}, which it is made from, failed"))
+    assert groundswell("status", tmp_path) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "6 jobs planned: 0 done, 1 failed, 1 blocked, 4 in flight or waiting; 0 attempts were repeated"
+    assert any(line.startswith(f"blocked: {JOBS[4]}: ") and JOBS[3] in line for line in lines)
+
+
 def test_records_of_a_newer_version_are_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     begin(tmp_path, None)
     put(tmp_path, f"runs/{RUN}/journal-000000.jsonl", b'{"format": 99, "event": "job"}\n')

@@ -14,6 +14,7 @@ from pipeline.execute.lease import LEASE_S, Owner, scratch_prefix, this_process
 from pipeline.execute.records import settle_run
 from pipeline.types import Plan
 from pipeline.write.store import FolderStore
+from tests.products.derived import OPTICAL, plan
 from tests.verbs.making import (
     age,
     elsewhere,
@@ -169,6 +170,26 @@ def test_an_item_that_a_live_run_counts_on_is_not_superseded(tmp_path: Path) -> 
     first = {record["job"]: record["fingerprint"] for record in map(json.loads, plans[0].read_text().splitlines())}
     put_run(output, "29990101T000000000Z-aaaaaa", this_process(), first)
     assert gone(output, "--older-than", "0", "--superseded") == set()
+
+
+def test_what_a_current_item_is_made_from_is_kept(demo_world: Path, tmp_path: Path) -> None:
+    """Another config made the input anew: the stack of the old one is still current, and can be made again."""
+    stack = "{product: stack, inputs: [sentinel2]}"
+    other = OPTICAL.replace("source: s2", "source: s2, composite: mean")
+    config, output = tmp_path / "run.yaml", tmp_path / "output"
+    plan(demo_world, tmp_path, [OPTICAL, stack])
+    make_output(config)
+    plan(demo_world, tmp_path, [other])
+    make_output(config)
+    assert gone(output, "--older-than", "0", "--superseded") == set()
+    assert groundswell("verify", output, "--all") == 0
+    plan(demo_world, tmp_path, [other, stack])
+    make_output(config)
+    removed = {
+        key.split("/")[1] for key in gone(output, "--older-than", "0", "--superseded") if key.startswith("items")
+    }
+    assert removed == {"sentinel2", "stack"}
+    assert groundswell("verify", output, "--all") == 0
 
 
 def test_an_item_whose_place_has_no_current_one_is_kept(output: Path) -> None:

@@ -212,6 +212,15 @@ def test_the_table_is_the_items(output: Path) -> None:
         assert row["assets"]["red"]["bands"][0]["nodata"] == 0
 
 
+def test_items_that_share_no_column_are_an_error_that_says_so(tmp_path: Path, job: Job, made: Made) -> None:
+    """A property that is a number in one product and text in another: pages are not rebuilt, and it is told why."""
+    store = FolderStore(str(tmp_path / "out"))
+    for name, value in (("one", 1), ("two", "a")):
+        commit(store, replace(job, product=name), replace(made, properties={"groundswell:x": value}), now=NOW)
+    with pytest.raises(StoreError, match=r"items\.parquet: .*'a'.*; expected one type a property, in all products"):
+        write_catalog(store, "demo", {name: list_committed(store, name).values() for name in ("one", "two")})
+
+
 def test_the_table_takes_items_that_differ(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: Job, made: Made
 ) -> None:

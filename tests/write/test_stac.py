@@ -151,6 +151,29 @@ def test_fields_of_an_unknown_extension_are_refused(job: Job, made: Made) -> Non
     assert used_extensions([{"groundswell:x": 1, "plain": 2}]) == []
 
 
+@pytest.mark.parametrize(
+    ("value", "where"),
+    [
+        ([1, "a"], "groundswell:x[]: found number and text"),
+        ([True, 1], "groundswell:x[]: found number and true or false"),
+        ([[1], ["a"]], "groundswell:x[][]: found number and text"),
+        ([{"a": 1}, {"a": {"b": 2}}, None], "groundswell:x[].a: found number and object"),
+        ({"a": [1, [2]]}, "groundswell:x.a[]: found list and number"),
+        (2**63, "groundswell:x: found 9223372036854775808"),
+    ],
+)
+def test_properties_that_no_column_holds_are_refused(job: Job, made: Made, value: Any, where: str) -> None:
+    """The table of all items has a type for each value: what it could not hold is never committed."""
+    with pytest.raises(OutputError, match=re.escape(where)):
+        render_item(job, replace(made, properties={"groundswell:x": value}), created=NOW)
+
+
+@pytest.mark.parametrize("value", [[1, 2.5, None], [], [None], [{"a": 1}, {"b": "x"}], {}, [[1], []], 2**63 - 1])
+def test_properties_that_a_column_holds_are_taken(job: Job, made: Made, value: Any) -> None:
+    item = render_item(job, replace(made, properties={"groundswell:x": value}), created=NOW)
+    assert item["properties"]["groundswell:x"] == value
+
+
 def test_timestamps_are_utc() -> None:
     assert timestamp(datetime.fromisoformat("2024-06-01T02:00:00+02:00")) == "2024-06-01T00:00:00Z"
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pipeline.write.statistics import statistics
+from pipeline.write.statistics import joined, statistics
 
 
 @given(hnp.arrays(np.int16, st.tuples(st.integers(1, 40), st.integers(1, 40)), elements=st.integers(-5, 300)))
@@ -64,3 +64,16 @@ def test_the_largest_integers_are_summed_exactly(nodata: float | None) -> None:
     assert found["mean"] == float(f"{float(mean):.9g}")
     assert found["stddev"] == float(f"{math.sqrt(variance / len(values)):.9g}")
     assert statistics(np.full((3, 3), 5, np.uint8), 5) == {"valid_percent": 0.0}
+
+
+@pytest.mark.parametrize("holes", [0.0, 0.3, 0.9])
+def test_layers_together_are_as_one_layer(holes: float) -> None:
+    """The days of a series, some of them empty, have the statistics of all their pixels in one array."""
+    rng = np.random.default_rng(3)
+    layers = [rng.integers(1, 5000, (40, 50)).astype(np.uint16) + 100 * day for day in range(4)]
+    for layer in layers:
+        layer[rng.random(layer.shape) < holes] = 0
+    layers[2][:] = 0
+    found = joined([statistics(layer, 0) for layer in layers])
+    assert found == pytest.approx(statistics(np.concatenate(layers), 0), rel=1e-7)
+    assert joined([statistics(np.zeros_like(layers[0]), 0)] * 2) == {"valid_percent": 0.0}

@@ -1,0 +1,151 @@
+"""Jobs made from other jobs: which ones belong together, where they run, and what has to move for it. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from pipeline.errors import PlanRefusedError
+from pipeline.plan.entries import COMPRESSION, ProductPlan, Targets, job_document
+from pipeline.plan.fingerprint import fingerprint
+from pipeline.plan.memory import project_memory
+from pipeline.types import Job, Period, Tile, Upstream
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class _Node:
+    """A planned job as others see it that are made from it."""
+
+    upstream: Upstream
+    tile: Tile
+    region: str
+    stored_bytes: int
+
+
+@dataclass
+class Planned:
+    """Every job planned so far, done or not, by product and tile."""
+
+    output_region: str | None = None
+    """Where committed files lie; None: where they were made."""
+    _nodes: dict[tuple[str, str], dict[str, _Node]] = field(default_factory=lambda: defaultdict(dict))
+    """Product and tile → period → job."""
+
+    def add(self, product: ProductPlan, job: Job) -> None:
+        """Enter a job of a product."""
+        days = _days(job) if product.series else 1
+        rows, columns = job.tile.geobox.shape.yx
+        stored = int(rows * columns * product.out_bytes * days * COMPRESSION)
+        upstream = Upstream(job.product, job.kind, job.tile.id, job.period, job.fingerprint, days)
+        self._nodes[job.product, job.tile.id][job.period.id] = _Node(upstream, job.tile, job.region, stored)
+
+    def of(self, product: str, tile: Tile, period: Period) -> list[_Node]:
+        """The jobs of a product that one of this tile and period is made from.
+
+        That of the same period, or of none; else all that share a moment with it.
+        """
+        nodes = self._nodes.get((product, tile.id), {})
+        same = nodes.get(period.id)
+        found = [same] if same else [node for node in nodes.values() if _meet(node.upstream.period, period)]
+        return [node for node in found if node.tile.geobox == tile.geobox]
+
+
+def _days(job: Job) -> int:
+    """Solar days of a job's scenes; of what is made from others, the most that it has of one of them."""
+    each: Counter[str] = Counter()
+    for one in job.upstream:
+        each[one.product] += one.days
+    return max([1, len({item.solar_day for item in job.items}), *each.values()])
+
+
+def in_order(products: Sequence[ProductPlan]) -> list[ProductPlan]:
+    """Every product after those it is made from; otherwise as they come. Raises PlanRefusedError for a circle."""
+    ordered: list[ProductPlan] = []
+    left = list(products)
+    while left:
+        known = {product.name for product in ordered}
+        ready = [product for product in left if {*product.inputs} <= known]
+        if not ready:
+            raise PlanRefusedError(f"products made from each other: {', '.join(product.name for product in left)}")
+        ordered.append(ready[0])
+        left.remove(ready[0])
+    return ordered
+
+
+def derived_jobs(
+    product: ProductPlan, target: Targets, planned: Planned, task_bytes: Mapping[str, int]
+) -> tuple[list[Job], list[str]]:
+    """The jobs of a product that is made from others, for every tile and period in which all that it needs is planned.
+
+    And a note of those in which something is missing. Raises PlanRefusedError when a job cannot fit its worker.
+    """
+    found: list[Job] = []
+    lacking: dict[str, list[str]] = defaultdict(list)
+    for tile in target.tiles:
+        for period in target.periods_of(tile):
+            nodes = {name: planned.of(name, tile, period) for name in product.inputs}
+            missing = [name for name, ones in nodes.items() if not ones and name not in product.optional]
+            for name in missing:
+                lacking[name].append(f"{tile.id}/{period.id}")
+            everything = [node for ones in nodes.values() for node in ones]
+            if everything and not missing:
+                found.append(_job(product, tile, period, everything, planned, task_bytes))
+    notes = [
+        f"{product.name}: not made in {len(places)} tile-periods without {name}: {', '.join(places[:_SHOWN])}"
+        + (", ..." if len(places) > _SHOWN else "")
+        for name, places in sorted(lacking.items())
+    ]
+    return found, notes
+
+
+def _job(
+    product: ProductPlan,
+    tile: Tile,
+    period: Period,
+    nodes: Sequence[_Node],
+    planned: Planned,
+    task_bytes: Mapping[str, int],
+) -> Job:
+    upstream = tuple(node.upstream for node in nodes)
+    region, crossing = _place(nodes, planned.output_region)
+    job = derived_job(product, tile, period, upstream, (region, task_bytes[region]))
+    return replace(job, read_bytes=sum(node.stored_bytes for node in nodes), crossing_bytes=crossing)
+
+
+def derived_job(
+    product: ProductPlan, tile: Tile, period: Period, upstream: tuple[Upstream, ...], where: tuple[str, int]
+) -> Job:
+    """The job of a product on a tile and period that is made from these. where: region, and bytes of one task there."""
+    region, budget_bytes = where
+    days = sum(one.days for one in upstream)
+    return Job(
+        product=product.name,
+        kind=product.kind,
+        tile=tile,
+        period=period,
+        region=region,
+        items=(),
+        fingerprint=fingerprint(job_document(product, tile, period, (), upstream)),
+        memory=project_memory(tile.geobox.shape.yx, len(upstream), days, product.holding, budget_bytes),
+        read_bytes=0,
+        upstream=upstream,
+    )
+
+
+def _place(nodes: Sequence[_Node], output_region: str | None) -> tuple[str, int]:
+    """Where a job runs, of the regions of what it is made from, and what has to move there: as little as can be."""
+    at: dict[str, int] = defaultdict(int)
+    for node in nodes:
+        at[output_region or node.region] += node.stored_bytes
+    total = sum(at.values())
+    regions = sorted({node.region for node in nodes}, key=lambda region: (-at.get(region, 0), region))
+    return regions[0], total - at.get(regions[0], 0)
+
+
+def _meet(one: Period, other: Period) -> bool:
+    """Whether two periods share a moment; one without time shares every one."""
+    starts = one.end is None or other.start is None or other.start < one.end
+    return starts and (one.start is None or other.end is None or one.start < other.end)
