@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,8 @@ from pathlib import Path
 
 from pipeline.errors import EXIT_DONE, EXIT_PREFLIGHT, GroundswellError, StoreError
 
+EXIT_UNREAD = 141
+"""As a shell says of a program that wrote to a closed pipe."""
 _UNITS_S = {"": 1, "s": 1, "min": 60, "h": 3600, "d": 86_400}
 
 
@@ -22,13 +25,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.verb == "schema":
             return _schema()
         answer = importlib.import_module(f"pipeline.verbs.{options.verb}").run(options)
+        print(answer.text, flush=True)
+        return int(answer.code)
     except StoreError as error:
         code, message = EXIT_PREFLIGHT, f"output: {error}"
     except GroundswellError as error:
         code, message = error.exit_code, str(error)
-    else:
-        print(answer.text)
-        return int(answer.code)
+    except BrokenPipeError:
+        # Whoever read the answer has seen enough, such as `head`; what is left in the buffer may go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_UNREAD
     print(f"error: {message}", file=sys.stderr)
     return code
 
@@ -170,7 +176,7 @@ def _schema() -> int:
     from pipeline.config import config_schema  # noqa: PLC0415 (heavy)
     from pipeline.products import product_models  # noqa: PLC0415
 
-    print(json.dumps(config_schema(product_models()), indent=2))
+    print(json.dumps(config_schema(product_models()), indent=2), flush=True)
     return EXIT_DONE
 
 

@@ -19,6 +19,17 @@ def test_schema_is_a_json_schema_with_every_product(capsys: pytest.CaptureFixtur
     assert "sentinel2" in json.dumps(schema)
 
 
+def test_a_reader_who_has_seen_enough_is_no_fault() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "pipeline.cli", "schema"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as verb:
+        assert verb.stdout is not None and verb.stderr is not None
+        verb.stdout.readline()
+        verb.stdout.close()
+        said = verb.stderr.read()
+    assert (verb.wait(), said) == (141, "")
+
+
 def test_a_missing_config_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert run.main(["no-such.yaml"]) == 2
     assert "no-such.yaml" in capsys.readouterr().err

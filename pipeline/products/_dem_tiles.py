@@ -26,6 +26,8 @@ KEYS = ("data", "dem", "DEM", "dsm", "height")
 Floats = NDArray[np.floating[Any]]
 Cell = tuple[int, int]
 """South-western corner of a cell of one degree: (south, west)."""
+_USUAL_VOID = -9999
+"""What many files hold where they have no height, without saying so; as a depth it occurs in a few trenches only."""
 _HIGHEST_M = 12_000.0
 """Beyond this, up or down, no number is a height on earth: voids such as -32767 in a file that does not say so."""
 
@@ -149,8 +151,7 @@ def read_heights(asset: Asset, access: Access, item: str, part: tuple[slice, sli
         scale, offset = float(asset.scale or 1.0), float(asset.offset or 0.0)
         plain = (scale, offset) == (1.0, 0.0)
         heights = data.astype(np.float32) if plain else (data * scale + offset).astype(np.float32)
-        if raster.nodata is not None:
-            heights[data == raster.nodata] = np.nan
+        heights[data == (_USUAL_VOID if raster.nodata is None else raster.nodata)] = np.nan
         del data
         heights[heights > _HIGHEST_M] = np.nan
         heights[heights < -_HIGHEST_M] = np.nan

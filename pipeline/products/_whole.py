@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.config import ProductConfig
 from pipeline.products._base import Context
 from pipeline.products._work import Work, start_works
 from pipeline.types import Band, Item, Job, Made, Rights
@@ -21,6 +22,16 @@ if TYPE_CHECKING:
 
 Maker = Callable[[Work, TileWriter, Path], Made]
 """(a job that runs, where its layers go, its scratch folder) -> what is committed."""
+
+
+class FromProducts:
+    """What every product of products answers alike: it reads no source, so it has no names and no remarks for one."""
+
+    def aliases(self, _entry: ProductConfig) -> Mapping[str, Sequence[str]]:
+        return {}
+
+    def notes(self, _entry: ProductConfig, _items: Sequence[Item]) -> Sequence[str]:
+        return ()
 
 
 def make_alone(

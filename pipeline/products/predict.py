@@ -30,10 +30,10 @@ from pipeline.products._quality import MISSING, observed
 from pipeline.products._rights import joined_rights
 from pipeline.products._stack_inputs import READ_BYTES, READ_ROWS, READS, input_layers, refuse_ground_range, terrain
 from pipeline.products._stack_planes import plan_cube
-from pipeline.products._whole import anything, lazy_whole
+from pipeline.products._whole import FromProducts, anything, lazy_whole
 from pipeline.products._work import Work, start_works
 from pipeline.read.access import Access
-from pipeline.types import Item, Job, Json, Made, MemoryPlan
+from pipeline.types import Job, Json, Made, MemoryPlan
 from pipeline.write.cog import rights_tags
 from pipeline.write.thumbnail import write_thumbnail
 from pipeline.write.tile import TileWriter, WriteOptions, writing
@@ -55,7 +55,7 @@ _WORKING_BYTES = 1024
 """Of a pixel of a window while the model works on it: about four activations of 64 channels."""
 
 
-class Predict:
+class Predict(FromProducts):
     """The product: committed layers in, what a model says of them out."""
 
     model = PredictConfig
@@ -81,15 +81,6 @@ class Predict:
             alone=True,
             layers=frozenset({*(band.name for band in bands), _COUNT.name}),
         )
-
-    def aliases(self, entry: ProductConfig) -> Mapping[str, Sequence[str]]:
-        _own(entry)
-        return {}
-
-    def notes(self, entry: ProductConfig, items: Sequence[Item]) -> Sequence[str]:
-        del items
-        _own(entry)
-        return ()
 
     def make(
         self, jobs: Sequence[Job], entry: ProductConfig, context: Context, folders: Sequence[Path], memory: MemoryPlan

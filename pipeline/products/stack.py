@@ -38,10 +38,10 @@ from pipeline.products._stack_inputs import (
     terrain,
 )
 from pipeline.products._stack_planes import Cube, Plane, plan_cube
-from pipeline.products._whole import anything
+from pipeline.products._whole import FromProducts, anything
 from pipeline.products._work import Work, start_works
 from pipeline.read.access import Access
-from pipeline.types import Band, Item, Job, Json, Made, MemoryPlan
+from pipeline.types import Band, Job, Json, Made, MemoryPlan
 from pipeline.write.cog import rights_tags
 from pipeline.write.thumbnail import write_thumbnail
 from pipeline.write.tile import TileWriter, WriteOptions, writing
@@ -58,7 +58,7 @@ _HOLDING = Holding(tile=16, day=0, scene_bits=False, row=READ_BYTES * READS * RE
 """A layer in the making and one being written, the files' blocks, count and marks; and what is being read."""
 
 
-class Stack:
+class Stack(FromProducts):
     """The product: committed layers in, one cube out."""
 
     model = StackConfig
@@ -87,15 +87,6 @@ class Stack:
             alone=True,
             layers=_names(config),
         )
-
-    def aliases(self, entry: ProductConfig) -> Mapping[str, Sequence[str]]:
-        _own(entry)
-        return {}
-
-    def notes(self, entry: ProductConfig, items: Sequence[Item]) -> Sequence[str]:
-        del items
-        _own(entry)
-        return ()
 
     def make(
         self, jobs: Sequence[Job], entry: ProductConfig, context: Context, folders: Sequence[Path], memory: MemoryPlan

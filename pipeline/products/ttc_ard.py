@@ -32,10 +32,10 @@ from pipeline.products._stack_inputs import refuse_ground_range, terrain
 from pipeline.products._ttc_channels import FROM_SLOPE, DType
 from pipeline.products._ttc_layers import CHANNELS, DAYS_ARE, Form, Recipe, Tally, layer_names, layers_of
 from pipeline.products._ttc_year import MONTHS, Inputs, find_inputs
-from pipeline.products._whole import anything
+from pipeline.products._whole import FromProducts, anything
 from pipeline.products._work import Work, start_works
 from pipeline.read.access import Access
-from pipeline.types import Band, Item, Job, Json, Made, MemoryPlan
+from pipeline.types import Band, Job, Json, Made, MemoryPlan
 from pipeline.write.cog import rights_tags
 from pipeline.write.thumbnail import write_thumbnail
 from pipeline.write.tile import TileWriter, WriteOptions, writing
@@ -79,7 +79,7 @@ class TtcArdConfig(DerivedProduct):
     smoothing: float = Field(default=100.0, gt=0, le=1e6, description="Lambda of the Whittaker smoother.")
 
 
-class TtcArd:
+class TtcArd(FromProducts):
     """The product: committed series, composites and slope in, one committed tile out."""
 
     model = TtcArdConfig
@@ -115,15 +115,6 @@ class TtcArd:
             alone=True,
             layers=frozenset({*layer_names(config.form), COUNT.name}),
         )
-
-    def aliases(self, entry: ProductConfig) -> Mapping[str, Sequence[str]]:
-        _own(entry)
-        return {}
-
-    def notes(self, entry: ProductConfig, items: Sequence[Item]) -> Sequence[str]:
-        del items
-        _own(entry)
-        return ()
 
     def make(
         self, jobs: Sequence[Job], entry: ProductConfig, context: Context, folders: Sequence[Path], memory: MemoryPlan

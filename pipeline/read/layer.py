@@ -229,8 +229,9 @@ def as_float32(found: SourceWindow) -> SourceWindow:
     """The window as float32 with NaN for nodata."""
     data = found.data.astype(np.float32, copy=False)
     if found.nodata is not None and not math.isnan(found.nodata):
-        absent = found.data == found.data.dtype.type(found.nodata)
-        data = np.where(absent, np.float32(np.nan), data)
+        # Compared as a number, not in the file's dtype: there -9999.5 would be -9999, and -9999 a fault in uint8.
+        with np.errstate(over="ignore"):
+            data = np.where(found.data == found.nodata, np.float32(np.nan), data)
     return replace(found, data=data, nodata=math.nan)
 
 

@@ -16,7 +16,9 @@ from affine import Affine
 from pipeline.config import load_config
 from pipeline.execute.task import run_job
 from pipeline.products import product_models
-from pipeline.types import Outcome, Status
+from pipeline.products._dem_tiles import read_heights
+from pipeline.read.access import Access
+from pipeline.types import Asset, Outcome, Status
 from tests.products.dem_world import ROWS, Ground30, Tiles, bilinear, hills, run_all, world
 
 GRID = "{kind: utm, tile_px: 128, resolution_m: 100}"
@@ -232,6 +234,20 @@ def test_whole_numbers_with_nodata_and_scale(tmp_path: Path) -> None:
             layers["elevation"][known], (total / np.where(known, weight, 1))[known] / 10, rtol=1e-5
         )
     assert any(tile_layers["count"].any() for tile_layers in tiles.layers.values())
+
+
+@pytest.mark.parametrize("void", [-9999, -32767, -32768])
+def test_the_usual_voids_of_a_file_that_says_none_are_no_heights(tmp_path: Path, void: int) -> None:
+    data = np.arange(64, dtype=np.int16).reshape(8, 8)
+    data[2, 3] = void
+    place = {"crs": "EPSG:32632", "transform": Affine(100, 0, 0, 0, -100, 0)}
+    with rasterio.open(
+        tmp_path / "a.tif", "w", driver="GTiff", width=8, height=8, count=1, dtype="int16", **place
+    ) as sink:
+        sink.write(data, 1)
+    found = read_heights(Asset("data", str(tmp_path / "a.tif")), Access(), "item", (slice(0, 8), slice(0, 8)))
+    assert np.argwhere(np.isnan(found)).tolist() == [[2, 3]]
+    assert (np.delete(found.ravel(), 19) == np.delete(data.ravel(), 19)).all()
 
 
 def test_an_item_says_whose_heights_they_are(tmp_path: Path) -> None:

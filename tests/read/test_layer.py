@@ -17,7 +17,7 @@ from odc.geo.geobox import GeoBox
 
 from pipeline.errors import PermanentAssetError
 from pipeline.read.access import Access
-from pipeline.read.layer import Target, fitting, read_layer, read_window
+from pipeline.read.layer import Target, fitting, read_floats, read_layer, read_window
 from pipeline.read.raster import attempt
 from pipeline.types import Asset, Grid
 from tests.read.scenes import raw_scenes
@@ -211,3 +211,19 @@ def test_zeros_outside_of_a_swath_are_not_mixed_into_its_edge(
         file.build_overviews([2], rasterio.enums.Resampling.average)
     found = layer(asset, GeoBox((30, 25), Affine(20, 0, 500_000, 0, -20, 5_000_000), "EPSG:32633"))
     assert set(np.unique(found)) == {0, 4000}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "nodata", "gone"),
+    [("uint8", -9999.0, 0), ("int16", -9999.5, 0), ("int16", -9999.0, 1), ("float32", -3.4028234663852886e38, 1)],
+)
+def test_a_nodata_that_no_pixel_can_be_is_none(tmp_path: Path, dtype: str, nodata: float, gone: int) -> None:
+    """What a catalogue declares may not fit the file; it then means no pixel, and no other number either."""
+    data = numbers(dtype)
+    if gone or dtype == "int16":
+        data[3, 4] = int(nodata) if dtype == "int16" else nodata
+    asset = replace(write(tmp_path / "a.tif", data), nodata=nodata)
+    found = read_floats(asset, Access(), "scene", Target.rows_of(GEOBOX), "nearest")
+    assert np.isnan(found).sum() == gone
+    kept = ~np.isnan(found)
+    assert (found[kept] == data[kept].astype(np.float32)).all()
