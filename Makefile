@@ -5,7 +5,7 @@ READY := .venv/.ready
 RUN := .venv/bin
 
 help:  ## say what each target does (the default)
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
 
 demo: $(READY)  ## make a small world in ./demo-world and run configs/demo.yaml on it, offline
 	@$(RUN)/python -m pipeline.demo
@@ -65,5 +65,7 @@ $(READY): constraints.txt pyproject.toml
 	@$(RUN)/python -m pip install -qq --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@$(RUN)/python -m pipeline.compiled
 	@touch $@
+
+include cluster/cloud.mk
 
 .PHONY: help demo test check test-long bench bench-quick pins clean

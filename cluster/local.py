@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from typing import Any
@@ -12,38 +13,20 @@ from typing import Any
 import dask
 from distributed import Client, LocalCluster, Scheduler
 
-from cluster.backend import ClusterError
+from cluster.backend import ClusterError, Found
+from cluster.settings import DASK, ENVIRON
 from cluster.spec import ClusterSpec
-
-_CONFIG = {
-    # Work is committed inside the tasks: a result is a small record, and a lost worker's task just runs again. Once:
-    # after that the client finds out which of the tasks ends its workers, so that only that one is lost.
-    "distributed.scheduler.allowed-failures": 1,
-    "distributed.scheduler.worker-saturation": 1.1,
-    "distributed.comm.timeouts.connect": "30s",
-    "distributed.worker.profile.enabled": False,
-    # Idle processes that look at themselves ten times a second cost as much as a kernel.
-    "distributed.admin.system-monitor.interval": "2s",
-    "distributed.worker.memory.monitor-interval": "500ms",
-    "distributed.nanny.pre-spawn-environ": {
-        # Dask has workers give back every 64 KiB, so every window of pixels would come as fresh, zeroed pages: a third
-        # of a tile's time. Windows and blocks are below the second number, so their memory is used again.
-        "MALLOC_TRIM_THRESHOLD_": 256 * 2**20,
-        "MALLOC_MMAP_THRESHOLD_": 32 * 2**20,
-        "OMP_NUM_THREADS": 1,
-        "MKL_NUM_THREADS": 1,
-        "OPENBLAS_NUM_THREADS": 1,
-    },
-}
 
 
 class LocalBackend:
     """Worker processes beside the client, reachable from this machine only."""
 
     def render(self, spec: ClusterSpec) -> Mapping[str, Any]:
-        return {
+        """The arguments of `LocalCluster`; and of its `adapt` where workers come and go."""
+        adapt = {"adapt": {"minimum": spec.least, "maximum": spec.workers}} if spec.adaptive else {}
+        return adapt | {
             "name": spec.name,
-            "n_workers": spec.workers,
+            "n_workers": spec.least,
             "threads_per_worker": spec.threads,
             "memory_limit": spec.worker_memory_bytes,
             "processes": True,
@@ -56,11 +39,13 @@ class LocalBackend:
         }
 
     @contextmanager
-    def open(self, spec: ClusterSpec) -> Iterator[Client]:
-        with dask.config.set(_CONFIG):
+    def open(self, spec: ClusterSpec, stop: threading.Event) -> Iterator[Client]:
+        with dask.config.set({**DASK, "distributed.nanny.pre-spawn-environ": ENVIRON}):
+            arguments = dict(self.render(spec))
+            adapt = arguments.pop("adapt", None)
             try:
                 with _unseen_by_threads(signal.SIGINT):
-                    cluster = LocalCluster(**self.render(spec))
+                    cluster = LocalCluster(**arguments)
             except (OSError, RuntimeError, TimeoutError) as error:
                 raise ClusterError(
                     f"region {spec.region}: no local cluster: {type(error).__name__}: {error}"
@@ -68,7 +53,15 @@ class LocalBackend:
             scheduler: Any = cluster.scheduler
             scheduler.http_application.add_application(_LaterDashboard(scheduler))
             with cluster, Client(cluster, set_as_default=False) as client:
+                if adapt is not None:
+                    cluster.adapt(**adapt)
                 yield client
+
+    def find(self, spec: ClusterSpec) -> Sequence[Found]:
+        return ()  # they end with the client
+
+    def remove(self, spec: ClusterSpec, found: Found) -> None:
+        raise ClusterError(f"region {spec.region}: a local cluster ends with its run")
 
 
 class _LaterDashboard:

@@ -88,6 +88,9 @@ def parser() -> argparse.ArgumentParser:
     )
     export.add_argument("--product", metavar="NAME", help="needed where the output holds several products")
     _rtc(_add(verbs, "rtc", "make terrain-corrected scenes of a Sentinel-1 GRD product, by the extra rtc"))
+    _cluster(
+        _add(verbs, "cluster", "look at the clusters of a config, print what they would be, or end what nobody uses")
+    )
     reproduce = _output(
         _add(verbs, "reproduce", "make the files of an item again, from the item alone, and compare them"),
         ("item", "ITEM", "id or key of an item"),
@@ -139,6 +142,30 @@ def _rtc(verb: argparse.ArgumentParser) -> None:
         default="egm2008",
         help="what they are above; Copernicus: egm2008",
     )
+
+
+def _cluster(verb: argparse.ArgumentParser) -> None:
+    """A verb about the clusters of a config."""
+    verb.epilog = (
+        "exit codes: 0 done; 1 a cluster could not be ended; 2 bad config or usage; 3 a place cannot be looked at"
+    )
+    actions = verb.add_subparsers(required=True, metavar="ACTION", dest="action")
+    found = _add(
+        actions, "list", "say which clusters are there, of whose runs, and when their drivers were last heard of"
+    )
+    found.add_argument("--json", action="store_true")
+    rendered = _add(actions, "render", "print the exact arguments or manifests of every region's cluster")
+    ended = _add(actions, "gc", "end your clusters whose drivers are dead")
+    ended.add_argument("--run", metavar="ID", help="only this run's; also where nobody knows whether its driver lives")
+    ended.add_argument(
+        "--silent-for", type=duration_s, metavar="AGE", help="of its driver: 15min, 2h; default: the idle_timeout_s"
+    )
+    ended.add_argument("--everyone", action="store_true", help="also clusters of other users")
+    ended.add_argument("--dry-run", action="store_true", help="print what would be ended")
+    for action in (found, rendered, ended):
+        action.add_argument("config", type=Path, metavar="CONFIG")
+        action.add_argument("--set", action="append", default=[], dest="sets", metavar="KEY=VALUE")
+        action.add_argument("--region", action="append", default=[], dest="regions", metavar="REGION")
 
 
 def _year(text: str) -> int:

@@ -5,7 +5,8 @@
     ├── PreflightError               nothing was started: output not writable, no credentials, no cluster (exit 3)
     ├── NothingToDoError             input was required and there was none (exit 5)
     ├── CatalogError                 a catalogue cannot be read or is not STAC (exit 3: the plan was never made)
-    ├── PlanRefusedError             the plan cannot run as asked, e.g. one strip does not fit a worker (exit 3)
+    ├── PlanRefusedError             the plan cannot run as asked (exit 3)
+    │   └── MemoryRefusedError       one strip of a job does not fit a worker
     └── JobError                     one job failed; the others go on (exit 1)
         ├── AssetError               one input file; the `missing_assets` policy decides whether the job goes on
         │   ├── TransientAssetError  worth another attempt: time-outs, HTTP 429 and 5xx, cut connections
@@ -66,6 +67,19 @@ class PlanRefusedError(GroundswellError):
     """The plan cannot run as asked; the message says by how many bytes and which key changes it."""
 
     exit_code = EXIT_PREFLIGHT
+
+
+class MemoryRefusedError(PlanRefusedError):
+    """Not even one strip of a job fits a task of its region; says how many bytes would be enough, and knows it."""
+
+    def __init__(self, message: str, needed_bytes: int, region: str = "") -> None:
+        super().__init__(message)
+        self.needed_bytes, self.region = needed_bytes, region
+
+    def of(self, job_id: str, region: str) -> MemoryRefusedError:
+        """The same, of a job by name."""
+        told = str(self).replace("<region>", region)
+        return MemoryRefusedError(f"{job_id} in region {region}: {told}", self.needed_bytes, region)
 
 
 class JobError(GroundswellError):

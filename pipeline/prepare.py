@@ -11,6 +11,7 @@ from pipeline.config import GridConfig, ProductConfig, RunConfig, SourceConfig
 from pipeline.errors import ConfigError
 from pipeline.plan.dates import cell_of
 from pipeline.plan.jobs import BEYOND_PX, ProductPlan, Targets, padded, plan_jobs
+from pipeline.plan.memory import first_fit
 from pipeline.plan.neighbours import with_neighbours
 from pipeline.plan.outlines import covering_boxes
 from pipeline.plan.periods import STATIC, idle_years, periods_by_tile, periods_of
@@ -39,14 +40,17 @@ class Prepared:
     targets: Mapping[str, Targets]
     items: tuple[Item, ...]
     plan: Plan
+    task_bytes: Mapping[str, int]
+    """By region, the memory that one task may use: of what was offered, the first that all jobs fit."""
 
 
 def prepare(
-    config: RunConfig, task_bytes: Mapping[str, int], *, snapshot: Path | None = None, overwrite: bool = False
+    config: RunConfig, offers: Mapping[str, Sequence[int]], *, snapshot: Path | None = None, overwrite: bool = False
 ) -> Prepared:
     """Search (or replay a snapshot), list what is committed, and plan the rest.
 
-    task_bytes: region → memory one task may use. Raises ConfigError, CatalogError, StoreError, PlanRefusedError.
+    offers: region → memory that one task may use, the best one first; a larger one is taken where a job needs it.
+    Raises ConfigError, CatalogError, StoreError, PlanRefusedError.
     """
     storage = config.storage
     store = open_store(config.output, endpoint=storage.endpoint, profile=storage.profile, anonymous=storage.anonymous)
@@ -65,10 +69,13 @@ def prepare(
     committed: dict[str, Collection[str]] = {}
     if not overwrite:
         committed = {product.name: list_committed(store, product.name) for product in products}
-    plan = with_neighbours(plan_jobs(products, targets, items, committed, task_bytes, storage.region), targets)
+    plan, taken = first_fit(
+        lambda task_bytes: plan_jobs(products, targets, items, committed, task_bytes, storage.region), offers
+    )
+    plan = with_neighbours(plan, targets)
     told = (load_product(entry.product).notes(entry, _of_sources(items, entry.sources)) for entry in config.products)
     plan = replace(plan, notes=(*found.notes, *chain.from_iterable(told), *plan.notes))
-    return Prepared(store, found, products, targets, items, plan)
+    return Prepared(store, found, products, targets, items, plan, taken)
 
 
 def _of_sources(items: Sequence[Item], sources: Collection[str]) -> list[Item]:

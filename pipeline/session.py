@@ -9,15 +9,17 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from distributed import Client
 from rich.console import Console
 
-from cluster.sizing import local_cores
+from cluster.sizing import task_threads
 from cluster.spec import ClusterSpec
 from pipeline.config import ProductConfig, RunConfig, load_config, redacted
 from pipeline.errors import EXIT_DONE, EXIT_JOBS_FAILED, NothingToDoError, PreflightError, StoreError
@@ -26,11 +28,12 @@ from pipeline.execute.history import COMMITTED_BEFORE
 from pipeline.execute.interrupt import Interrupt, interruptible
 from pipeline.execute.journal import Journal
 from pipeline.execute.lease import Lease, run_lease, scratch_prefix
+from pipeline.execute.preflight import check_output
 from pipeline.execute.progress import show_progress
 from pipeline.execute.recipe import write_recipe
 from pipeline.execute.records import begin_run, finish_run, new_run_id, settle_run
 from pipeline.execute.task import Assignment
-from pipeline.placement import cluster_specs, open_clusters, task_budgets
+from pipeline.placement import cluster_specs, open_clusters, specs_for, with_crossings, worker_shapes
 from pipeline.plan.groups import Group, group_jobs
 from pipeline.plan.memory import READS_IN_FLIGHT
 from pipeline.prepare import Prepared, access_for, prepare, write_options
@@ -123,7 +126,7 @@ class Session:
                 if chosen:
                     if self.options.overwrite:
                         outdate_catalog(store)
-                    self._drive(chosen, record, interrupt)
+                    self._drive(run_id, chosen, record, interrupt)
                 before = {} if interrupt.code else self.quality_before()
                 for job_id, quality in before.items():
                     journal.write({"event": COMMITTED_BEFORE, "job_id": job_id, "quality": asdict(quality)})
@@ -174,20 +177,27 @@ class Session:
         refresh_catalog(store, self.config.name, self.say, made_any=counts[Status.DONE] > 0)
         refresh_mosaics(store, self.config, self.say)
 
-    def _drive(self, jobs: Sequence[Job], record: Callable[[Outcome], None], interrupt: Interrupt) -> None:
+    def _drive(self, run_id: str, jobs: Sequence[Job], record: Callable[[Outcome], None], interrupt: Interrupt) -> None:
         """Clusters up, jobs through, clusters down."""
-        specs = {region: spec for region, spec in self.specs.items() if any(job.region == region for job in jobs)}
-        totals = {region: sum(job.region == region for job in jobs) for region in specs}
-        with open_clusters(specs, self.say) as clusters, show_progress(self.console, totals) as progress:
+        totals = Counter(job.region for job in jobs)
+        groups = self.groups(jobs)
+        specs = specs_for(run_id, self.config, self.specs, groups)
+        if len(groups) < len(jobs):
+            self.say(f"{len(jobs)} jobs in {len(groups)} tasks: neighbouring tiles are made together")
+
+        def check(region: str, client: Client) -> None:
+            check_output(client, region, self.prepared.store, run_id, interrupt.stop)
+
+        with (
+            open_clusters(specs, self.say, interrupt.stop, check) as clusters,
+            show_progress(self.console, totals) as progress,
+        ):
 
             def report(outcome: Outcome) -> None:
                 record(outcome)
                 progress.update(outcome)
 
-            groups = self.groups(jobs)
-            if len(groups) < len(jobs):
-                self.say(f"{len(jobs)} jobs in {len(groups)} tasks: neighbouring tiles are made together")
-            drive(groups, self.assignments(groups), clusters, report, interrupt.stop)
+            drive(groups, self.assignments(groups, specs), clusters, report, interrupt.stop)
 
     def groups(self, jobs: Sequence[Job]) -> list[Group]:
         """Jobs as the tasks they are run in: neighbours together, where there are enough of them for every core."""
@@ -195,26 +205,31 @@ class Session:
         holdings = {one.name: one.holding for one in self.prepared.products if not (one.alone or one.inputs)}
         slots = {region: spec.slots for region, spec in self.specs.items()}
         together = [job for job in jobs if job.product in holdings]
-        groups = group_jobs(together, holdings, slots, task_budgets(self.specs), self.config.run.super_tile)
+        groups = group_jobs(together, holdings, slots, self.prepared.task_bytes, self.config.run.super_tile)
         return [*groups, *(Group((job,), job.memory) for job in jobs if job.product not in holdings)]
 
-    def assignments(self, groups: Sequence[Group] = ()) -> dict[str, Assignment]:
-        """What workers must know besides a job, by product name. groups: what they will do, where that is known."""
+    def assignments(
+        self, groups: Sequence[Group] = (), fitted: Mapping[str, ClusterSpec] = MappingProxyType({})
+    ) -> dict[str, Assignment]:
+        """What workers must know besides a job, by product name.
+
+        groups: what they will do, and fitted: the clusters for that, where it is known.
+        """
         assignments = {}
         tasks = Counter(group.jobs[0].region for group in groups)
         written, remote = redacted(self.config), _remote(self.plan.jobs, self.prepared.store)
         for entry, plan, text in zip(self.config.products, self.prepared.products, written["products"], strict=True):
             missing = self.config.missing_assets_of(entry)
             access = access_for(self.config, entry)
-            slots = self.specs[plan.region].slots
-            at_once = min(slots, tasks.get(plan.region, slots))
+            spec = fitted.get(plan.region, self.specs[plan.region])
+            threads = task_threads(spec, tasks.get(plan.region, spec.slots))
             context = Context(
                 access=access,
                 write=write_options(self.config, entry),
                 skip_missing=missing.policy == "skip",
                 max_missing_fraction=missing.max_fraction,
                 # Reads from disk are decoding, so one thread a core; reads over the network are waiting.
-                threads=READS_IN_FLIGHT if plan.name in remote else max(1, local_cores() // at_once),
+                threads=READS_IN_FLIGHT if plan.name in remote else threads,
             )
             source = written["sources"][entry.sources[0]] if entry.sources else {"storage": written["storage"]}
             recipe = write_recipe(text, source, context)
@@ -236,9 +251,11 @@ def _remote(jobs: Sequence[Job], store: Store) -> set[str]:
 def open_session(options: Options) -> Session:
     """Read the config, search and plan; starts nothing. Raises what `load_config` and `prepare` raise."""
     config = load_config(options.config, product_models(), options.sets, options.output)
-    specs = cluster_specs(config)
-    prepared = prepare(config, task_budgets(specs), snapshot=options.snapshot, overwrite=options.overwrite)
-    return Session(options, config, specs, prepared)
+    offers = {region: [shape.task_bytes for shape in each] for region, each in worker_shapes(config).items()}
+    prepared = prepare(config, offers, snapshot=options.snapshot, overwrite=options.overwrite)
+    specs = cluster_specs(config, prepared.task_bytes)
+    plan = with_crossings(prepared.plan, specs, config, prepared.store)
+    return Session(options, config, specs, replace(prepared, plan=plan))
 
 
 def run_config(options: Options) -> int:

@@ -15,7 +15,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.worlds import SmallWorld
 
-pytest_plugins = ["tests.servers.fixtures"]
+pytest_plugins = ["tests.fakekube.fixtures", "tests.servers.fixtures"]
 
 # Before Dask is imported, and inherited by the processes that tests start.
 os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "error")

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline import derive as module
+from pipeline.placement import specs_for
 from pipeline.plan.groups import Group
 from pipeline.plan.memory import READS_IN_FLIGHT
 from pipeline.session import Session
@@ -73,7 +74,7 @@ def test_a_run_that_replaces_items_outdates_the_catalogue_first(
 def test_a_run_of_few_tasks_gives_each_more_threads(world: SmallWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reads and kernels of one task use the cores that have no task of their own."""
     session = world.session("run.super_tile=4", "clusters.default.threads=4", "clusters.default.workers=1")
-    monkeypatch.setattr("pipeline.session.local_cores", lambda: 8)
+    monkeypatch.setattr("cluster.sizing.local_cores", lambda: 8)
     groups = session.groups(session.plan.jobs)
     assert 4 <= len(groups) < len(session.plan.jobs)
 
@@ -81,6 +82,23 @@ def test_a_run_of_few_tasks_gives_each_more_threads(world: SmallWorld, monkeypat
         return session.assignments(chosen)["sentinel2"].context.threads
 
     assert [threads(), threads(*groups), threads(*groups[:2]), threads(groups[0])] == [2, 2, 4, 8]
+
+
+@pytest.mark.parametrize(("workers", "of_all"), [([1, 40], 1), ([40, 40], 4)])
+def test_a_task_has_no_more_threads_than_its_worker_has_cores(
+    world: SmallWorld, workers: list[int], of_all: int
+) -> None:
+    """However many workers there may be: those that a run needs, each with four tasks, or forty with one each."""
+    pods = {"backend": "kubernetes", "image": "repo/groundswell:1", "workers": workers, "threads": 4}
+    session = world.session(f"clusters.default={json.dumps(pods)}")
+    groups = session.groups(session.plan.jobs)
+    assert 4 <= len(groups) <= 40
+
+    def threads(*chosen: Group) -> int:
+        specs = specs_for("run", session.config, session.specs, chosen)
+        return session.assignments(chosen, specs)["sentinel2"].context.threads
+
+    assert [threads(*groups), threads(groups[0])] == [of_all, 4]
 
 
 @pytest.mark.parametrize(

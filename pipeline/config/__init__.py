@@ -1,11 +1,11 @@
 """YAML → frozen RunConfig: every fault at once, each with file, line and key path. Light: pydantic and PyYAML only."""
 
 from pipeline.config.area import AreaConfig, GridConfig
+from pipeline.config.clusters import AnyCluster
 from pipeline.config.document import mask_credentials
 from pipeline.config.load import config_schema, load_config, redacted
 from pipeline.config.model import (
     DEFAULT_REGION,
-    ClusterConfig,
     DerivedProduct,
     MissingAssetsConfig,
     ProductConfig,
@@ -21,8 +21,8 @@ from pipeline.config.write import CogConfig, WriteConfig
 
 __all__ = [
     "DEFAULT_REGION",
+    "AnyCluster",
     "AreaConfig",
-    "ClusterConfig",
     "CogConfig",
     "DerivedProduct",
     "GridConfig",

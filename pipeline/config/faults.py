@@ -116,10 +116,19 @@ def _schemas_at(document: Document, path: KeyPath, schema: Json) -> list[Json]:
 
 
 def _opened(document: Document, path: KeyPath, schema: Json) -> list[Json]:
-    """The alternatives for the value at a path; of products, the one whose kind the data names."""
+    """The alternatives for the value at a path; of products and clusters, the one whose kind the data names."""
     leaves = list(_leaves(schema, _schemas_at(document, path, schema)))
-    kind = document.get((*path, "product"))
-    return [s for s in leaves if kind in _choices(s.get("properties", {}).get("product", {}))] or leaves
+    for key in ("product", "backend"):
+        kind = document.get((*path, key))
+        named = [s for s in leaves if _is_kind(s.get("properties", {}).get(key, {}), kind)]
+        if named:
+            return named
+    return leaves
+
+
+def _is_kind(schema: Json, kind: Json) -> bool:
+    """Whether a value, or the default in its place, is of the choices of a key."""
+    return (schema.get("default") if kind is None else kind) in _choices(schema)
 
 
 def _children(schema: Json, step: str | int) -> Iterator[Json]:

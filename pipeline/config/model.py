@@ -22,12 +22,13 @@ from pydantic import (
 )
 
 from pipeline.config.area import AreaConfig, GridConfig
+from pipeline.config.clusters import AnyCluster, ClusterConfig, LocalCluster
 from pipeline.config.document import KeyPath
 from pipeline.config.period import PeriodConfig
 from pipeline.config.quality import QualityConfig
 from pipeline.config.section import Section
 from pipeline.config.source import OutputStorageConfig, SourceConfig
-from pipeline.config.values import NAME_PATTERN, NAME_WORDS, FolderOrBucket, Name, SizeBytes, Workers
+from pipeline.config.values import NAME_PATTERN, NAME_WORDS, FolderOrBucket, Name
 from pipeline.config.write import WriteConfig
 
 DEFAULT_REGION = "default"
@@ -48,19 +49,6 @@ class MissingAssetsConfig(Section):
     )
 
 
-class ClusterConfig(Section):
-    """The Dask cluster of one region."""
-
-    backend: Literal["local"] = Field(default="local", description="local: processes on this machine.")
-    workers: Workers | None = Field(
-        default=None, description="Number, or [minimum, maximum]; nothing: by this machine."
-    )
-    threads: int | None = Field(default=None, ge=1, description="Threads of a worker; nothing: by this machine.")
-    worker_memory: SizeBytes | None = Field(
-        default=None, description="Memory of a worker, such as 4GiB; nothing: a fair share."
-    )
-
-
 class RunSettings(Section):
     """How jobs are run."""
 
@@ -74,6 +62,11 @@ class RunSettings(Section):
         "cores allow (auto), as memory allows (4, 2), or each by itself (1).",
     )
     quality: QualityConfig = Field(default=QualityConfig(), description="What a finished tile must be like.")
+    cross_region: Literal["warn", "refuse", "allow"] = Field(
+        default="warn",
+        description="Reads by a cluster that does not stand where the data lies, or of products made in another region "
+        "than theirs: told with bytes and price, refused, or not mentioned.",
+    )
 
 
 class ProductConfig(Section):
@@ -220,9 +213,9 @@ class RunConfig(Section):
             product = entries[product.upstream[0]]
         return self.sources[product.sources[0]].region or DEFAULT_REGION
 
-    def cluster_of(self, region: str) -> ClusterConfig:
+    def cluster_of(self, region: str) -> AnyCluster:
         """A region's own cluster, else `default`, else a local one."""
-        return self.clusters.get(region) or self.clusters.get(DEFAULT_REGION) or ClusterConfig()
+        return self.clusters.get(region) or self.clusters.get(DEFAULT_REGION) or LocalCluster()
 
     def grid_of(self, product: ProductConfig) -> GridConfig:
         """The tiles of a product: its own, else the run's."""

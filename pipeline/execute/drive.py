@@ -8,16 +8,24 @@ from __future__ import annotations
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent import futures
 from dataclasses import dataclass, field
 from uuid import uuid4
 
 from distributed import Client, Future, KilledWorker
+from distributed.client import ClosedClientError
 
 from pipeline.execute.task import Assignment, run_group
 from pipeline.plan.groups import Group
 from pipeline.types import Job, Outcome, Status
 
 _POLL_S = 0.5
+_FETCH_S = 60.0
+"""For the records of one group, on a worker that has just made them."""
+_LOST = "SchedulerLost"
+
+Opening = futures.Future[tuple[Client, int]]
+"""A cluster that comes up, or does not: its client, and how many groups may be in flight on it."""
 
 
 @dataclass(frozen=True)
@@ -75,18 +83,36 @@ class _Waiting:
 class _Region:
     """One cluster and what it still has to do."""
 
-    client: Client
-    limit: int
-    queue: deque[_Task]
+    name: str
+    opening: Opening
+    queue: deque[_Task] = field(default_factory=deque)
     """Next first."""
     active: dict[Future[list[Outcome]], _Task] = field(default_factory=dict)
 
     @property
     def free(self) -> bool:
         """Whether the next task may begin."""
-        if not self.queue or any(task.alone for task in self.active.values()):
+        if not self.queue or not self.opening.done() or any(task.alone for task in self.active.values()):
             return False
-        return not self.active if self.queue[0].alone else len(self.active) < self.limit
+        client, limit = self.opening.result()
+        # A client that has lost its scheduler looks for it, for a while that it bounds itself.
+        if client.status != "running":
+            return False
+        return not self.active if self.queue[0].alone else len(self.active) < limit
+
+    @property
+    def lost(self) -> bool:
+        """Whether there was a cluster, and its client has given up to find it again."""
+        up = self.opening.done() and self.opening.exception() is None
+        return up and self.opening.result()[0].status in {"closing", "closed"}
+
+    @property
+    def failure(self) -> tuple[str, str] | None:
+        """Why there is no cluster, as kind and cause; None while that is open."""
+        error = self.opening.exception() if self.opening.done() else None
+        if error is not None:
+            return type(error).__name__, str(error)
+        return (_LOST, f"the scheduler of region {self.name} was lost, and not found again") if self.lost else None
 
 
 class _Run:
@@ -95,13 +121,12 @@ class _Run:
     def __init__(
         self,
         groups: Sequence[Group],
-        clusters: Mapping[str, tuple[Client, int]],
+        clusters: Mapping[str, Opening],
         report: Callable[[Outcome], None],
     ) -> None:
         self._report = report
         self._waiting = _Waiting(groups)
-        names = sorted({*map(_region_of, groups)} & clusters.keys())
-        self._regions = {name: _Region(*clusters[name], deque()) for name in names}
+        self._regions = {name: _Region(name, clusters[name]) for name in sorted({*map(_region_of, groups)})}
         for group in self._waiting.ready:
             self._begin(group)
 
@@ -127,36 +152,40 @@ class _Run:
             for job in group.jobs:
                 self._report(Outcome(job.id, job.region, job.fingerprint, Status.CANCELLED, attempts=attempts))
 
+    def give_up(self) -> None:
+        """Report what was to run in regions that have no cluster, or none any more; it may be waited for elsewhere."""
+        for region in self.regions:
+            while region.queue and (failure := region.failure) is not None:
+                task = region.queue.popleft()
+                for outcome in _without_record(task, Status.FAILED, failure, task.attempt - 1):
+                    self.ended(outcome)
+
     def _begin(self, group: Group) -> None:
-        name = _region_of(group)
-        if name in self._regions:
-            self._regions[name].queue.append(_Task(group))
-            return
-        cause = f"no cluster came up in region {name}"
-        for job in group.jobs:
-            self.ended(Outcome(job.id, name, job.fingerprint, Status.FAILED, error="ClusterError", cause=cause))
+        self._regions[_region_of(group)].queue.append(_Task(group))
 
 
 def drive(
     groups: Sequence[Group],
     assignments: Mapping[str, Assignment],
-    clusters: Mapping[str, tuple[Client, int]],
+    clusters: Mapping[str, Opening],
     report: Callable[[Outcome], None],
     stop: threading.Event,
 ) -> None:
     """Run every group on its region's cluster and report each job's outcome once; returns when nothing is in flight.
 
     A group begins when all jobs of this run that it is made from are done; where one is not, its jobs are reported as
-    blocked. What an earlier run committed is there already. The jobs of a region without a cluster are reported failed.
+    blocked. What an earlier run committed is there already. A region begins as soon as its cluster is up, whatever the
+    others do; the jobs of one whose cluster does not come up, or whose scheduler is lost for good, are reported failed.
 
-    assignments: by product name. clusters: region → (client, groups in flight at most). When `stop` is set no group is
-    started any more, those in flight end and are reported, the jobs of the rest are reported as cancelled. Whatever is
-    tried again is tried job by job, after everything else.
+    assignments: by product name. clusters: by region. When `stop` is set no group is started any more, those in flight
+    end and are reported, the jobs of the rest are reported as cancelled. Whatever is tried again is tried job by job,
+    after everything else.
     """
     token = uuid4().hex[:8]
     finished = threading.Event()
     run = _Run(groups, clusters, report)
     while any(region.active or (region.queue and not stop.is_set()) for region in run.regions):
+        run.give_up()
         for region in run.regions:
             while region.free and not stop.is_set():
                 _submit(region, assignments, token, finished)
@@ -176,7 +205,12 @@ def _submit(region: _Region, assignments: Mapping[str, Assignment], token: str, 
     task = region.queue.popleft()
     assignment = assignments[task.group.jobs[0].product]
     name = f"{task.group.id.replace('/', '-')}-{token}-{task.attempt}"
-    future = region.client.submit(run_group, task.group, assignment, task.attempt, key=name, pure=False)
+    client, _ = region.opening.result()
+    try:
+        future = client.submit(run_group, task.group, assignment, task.attempt, key=name, pure=False)
+    except ClosedClientError:  # this very moment
+        region.queue.appendleft(task)
+        return
     region.active[future] = task
     # Only a wake-up: what is done is read off the futures themselves, so a lost call delays by a moment, no more.
     future.add_done_callback(lambda _: finished.set())
@@ -184,7 +218,8 @@ def _submit(region: _Region, assignments: Mapping[str, Assignment], token: str, 
 
 def _collect(region: _Region, assignments: Mapping[str, Assignment], report: Callable[[Outcome], None]) -> None:
     """Report what has ended, and put to the end of the queue what is tried again."""
-    for future in [future for future in region.active if future.done()]:
+    lost = region.lost  # nobody tells the futures of a client that is closed
+    for future in [future for future in region.active if lost or future.done()]:
         task = region.active.pop(future)
         retries = assignments[task.group.jobs[0].product].retries
         for job, outcome in zip(task.group.jobs, _outcomes(task, future, retries), strict=True):
@@ -203,16 +238,26 @@ def _outcomes(task: _Task, future: Future[list[Outcome]], retries: int) -> list[
 
     A lost worker costs a job its attempts, and never more than the job that ends its worker when nothing else runs.
     """
+    error: BaseException | None = None
     if future.status == "finished":
-        outcomes: list[Outcome] = future.result()
-        return outcomes
-    error = future.exception() if future.status == "error" else None
-    kind, cause = (
-        (type(error).__name__, str(error)) if error is not None else ("SchedulerLost", "the scheduler was lost")
-    )
+        try:
+            outcomes: list[Outcome] = future.result(timeout=_FETCH_S)
+        except Exception as fault:  # noqa: BLE001 (of the network, or of a task that had to be run again for it)
+            error = fault
+        else:
+            return outcomes
+    elif future.status == "error":
+        error = future.exception()
+    failure = (type(error).__name__, str(error)) if error is not None else (_LOST, "the scheduler was lost")
     in_doubt = len(task.group.jobs) > 1 or (isinstance(error, KilledWorker) and not task.alone)
     status = Status.RETRY if in_doubt or task.attempt <= retries else Status.FAILED
+    return _without_record(task, status, failure, task.attempt)
+
+
+def _without_record(task: _Task, status: Status, failure: tuple[str, str], attempts: int) -> list[Outcome]:
+    """What is reported of a task that left no records of its own; failure: kind and cause."""
+    error, cause = failure
     return [
-        Outcome(job.id, job.region, job.fingerprint, status, attempts=task.attempt, error=kind, cause=cause)
+        Outcome(job.id, job.region, job.fingerprint, status, attempts=attempts, error=error, cause=cause)
         for job in task.group.jobs
     ]

@@ -32,11 +32,28 @@ def show_progress(console: Console, totals: Mapping[str, int]) -> Iterator[Progr
         yield _Lines(console, totals)
 
 
+class _Failures:
+    """A line for each job that fails; for all that could not even begin for the same cause, one."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._told = set[tuple[str, str | None, str | None]]()
+
+    def tell(self, outcome: Outcome) -> None:
+        cause = outcome.region, outcome.error, outcome.cause
+        if outcome.attempts or cause not in self._told:
+            line = f"failed: {outcome.job_id}: {outcome.error}: {outcome.cause}"
+            self._console.print(line, markup=False, highlight=False)
+        if not outcome.attempts:
+            self._told.add(cause)
+
+
 class _Lines:
-    """One plain line every ten seconds, and one for each failure."""
+    """One plain line every ten seconds, and those of failures."""
 
     def __init__(self, console: Console, totals: Mapping[str, int]) -> None:
         self._console, self._totals = console, totals
+        self._failures = _Failures(console)
         self._done = dict.fromkeys(totals, 0)
         self._next = time.monotonic() + _LINE_EVERY_S
 
@@ -45,7 +62,7 @@ class _Lines:
             return
         self._done[outcome.region] += 1
         if outcome.status is Status.FAILED:
-            self._console.print(_failure(outcome), markup=False, highlight=False)
+            self._failures.tell(outcome)
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _LINE_EVERY_S
             parts = [f"{region} {self._done[region]}/{total}" for region, total in self._totals.items()]
@@ -64,13 +81,14 @@ class _Bars:
         )
         self._tasks = {region: self.bars.add_task(region, total=total, note="") for region, total in totals.items()}
         self._failed = dict.fromkeys(totals, 0)
+        self._failures = _Failures(self.bars.console)
 
     def update(self, outcome: Outcome) -> None:
         if outcome.status is Status.RETRY:
             return
         if outcome.status is Status.FAILED:
             self._failed[outcome.region] += 1
-            self.bars.console.print(_failure(outcome), markup=False, highlight=False)
+            self._failures.tell(outcome)
         failed = self._failed[outcome.region]
         self.bars.update(self._tasks[outcome.region], advance=1, note=f"{failed} failed" if failed else "")
 
@@ -80,7 +98,3 @@ def _bars(console: Console, totals: Mapping[str, int]) -> Iterator[_Bars]:
     bars = _Bars(console, totals)
     with bars.bars:
         yield bars
-
-
-def _failure(outcome: Outcome) -> str:
-    return f"failed: {outcome.job_id}: {outcome.error}: {outcome.cause}"

@@ -9,6 +9,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from distributed import get_worker
+
 from pipeline.config import ProductConfig, QualityConfig
 from pipeline.errors import GroundswellError, MissingAssetsError, StoreError, TransientAssetError, TransientStoreError
 from pipeline.execute.lease import scratch_prefix
@@ -94,7 +96,17 @@ def _scratch_folder(stack: ExitStack) -> Path:
 
 
 def _begun(job: Job, attempt: int, seconds: float) -> Outcome:
-    return Outcome(job.id, job.region, job.fingerprint, Status.FAILED, attempts=attempt, seconds=seconds)
+    return Outcome(
+        job.id, job.region, job.fingerprint, Status.FAILED, attempts=attempt, seconds=seconds, worker=_worker()
+    )
+
+
+def _worker() -> str | None:
+    try:
+        worker = get_worker()
+    except ValueError:  # not in a task of Dask
+        return None
+    return worker.name if isinstance(worker.name, str) else worker.address  # local workers are only numbered
 
 
 def _passing(made: Made) -> list[AssetLoss]:

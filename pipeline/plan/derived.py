@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pipeline.errors import PlanRefusedError
+from pipeline.errors import MemoryRefusedError, PlanRefusedError
 from pipeline.plan.entries import COMPRESSION, ProductPlan, Targets, job_document
 from pipeline.plan.fingerprint import fingerprint
 from pipeline.plan.memory import project_memory
@@ -80,7 +80,7 @@ def derived_jobs(
 ) -> tuple[list[Job], list[str]]:
     """The jobs of a product that is made from others, for every tile and period in which all that it needs is planned.
 
-    And a note of those in which something is missing. Raises PlanRefusedError when a job cannot fit its worker.
+    And a note of those in which something is missing. Raises MemoryRefusedError when a job cannot fit its worker.
     """
     found: list[Job] = []
     lacking: dict[str, list[str]] = defaultdict(list)
@@ -112,7 +112,10 @@ def _job(
     upstream = tuple(node.upstream for node in nodes)
     region, crossing = _place(nodes, planned.output_region)
     job = derived_job(product, tile, period, upstream, (region, task_bytes[region]))
-    return replace(job, read_bytes=sum(node.stored_bytes for node in nodes), crossing_bytes=crossing)
+    origins = Counter[str]()
+    for node in nodes:
+        origins[node.region] += node.stored_bytes
+    return replace(job, read_bytes=origins.total(), crossing_bytes=crossing, origins=tuple(sorted(origins.items())))
 
 
 def derived_job(
@@ -121,6 +124,10 @@ def derived_job(
     """The job of a product on a tile and period that is made from these. where: region, and bytes of one task there."""
     region, budget_bytes = where
     days = sum(one.days for one in upstream)
+    try:
+        memory = project_memory(tile.geobox.shape.yx, len(upstream), days, product.holding, budget_bytes)
+    except MemoryRefusedError as error:
+        raise error.of(f"{product.name}/{tile.id}/{period.id}", region) from None
     return Job(
         product=product.name,
         kind=product.kind,
@@ -129,7 +136,7 @@ def derived_job(
         region=region,
         items=(),
         fingerprint=fingerprint(job_document(product, tile, period, (), upstream)),
-        memory=project_memory(tile.geobox.shape.yx, len(upstream), days, product.holding, budget_bytes),
+        memory=memory,
         read_bytes=0,
         upstream=upstream,
     )

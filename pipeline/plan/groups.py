@@ -49,6 +49,11 @@ class Group:
         job, more = self.jobs[0], len(self.jobs) - 1
         return f"{job.product}/{job.tile.id}+{more}/{job.period.id}" if more else job.id
 
+    @property
+    def peak_bytes(self) -> int:
+        """What it is projected to hold, together or, where that goes wrong, one by one."""
+        return max(self.memory.peak_bytes, *(job.memory.peak_bytes for job in self.jobs))
+
 
 @dataclass(frozen=True)
 class _Placed:

@@ -13,6 +13,7 @@ import shapely
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
+from pipeline.errors import MemoryRefusedError
 from pipeline.plan.areas import possible_footprint
 from pipeline.plan.curves import metres_a_unit, transformer
 from pipeline.plan.dates import DateChooser
@@ -52,7 +53,7 @@ def plan_jobs(
 
     targets: by product name. committed: product name → fingerprints found by listing. task_bytes: region → memory one
     task may use. output_region: where committed files lie; None: wherever they are made.
-    Raises PlanRefusedError when a job cannot fit its worker.
+    Raises MemoryRefusedError when a job cannot fit its worker.
     """
     jobs: list[Job] = []
     skipped: list[Skip] = []
@@ -114,7 +115,11 @@ def _dated_at(tile: Tile, items: Sequence[Item]) -> list[Item]:
 
 def _job(product: ProductPlan, tile: Tile, period: Period, items: tuple[Item, ...], budget_bytes: int) -> Job:
     ordered = tuple(sorted(items, key=lambda item: (item.solar_day, item.id, item.collection)))
-    days = len({item.solar_day for item in ordered})
+    shape, days = tile.geobox.shape.yx, len({item.solar_day for item in ordered})
+    try:
+        memory = project_memory(shape, len(ordered), days, product.holding, budget_bytes, finest_of(ordered, tile))
+    except MemoryRefusedError as error:
+        raise error.of(f"{product.name}/{tile.id}/{period.id}", product.region) from None
     return Job(
         product=product.name,
         kind=product.kind,
@@ -123,9 +128,7 @@ def _job(product: ProductPlan, tile: Tile, period: Period, items: tuple[Item, ..
         region=product.region,
         items=ordered,
         fingerprint=fingerprint(job_document(product, tile, period, ordered)),
-        memory=project_memory(
-            tile.geobox.shape.yx, len(ordered), days, product.holding, budget_bytes, finest_of(ordered, tile)
-        ),
+        memory=memory,
         read_bytes=sum(_read_bytes(item, tile, product.in_bytes) for item in ordered),
     )
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from pipeline.errors import PlanRefusedError
+from pipeline.errors import MemoryRefusedError
 from pipeline.types import MemoryPlan
+
+T = TypeVar("T")
 
 BASE_BYTES = (210 + 256) * 2**20
 """A process with the libraries loaded (measured 210 MiB), and GDAL's block cache at its bound."""
@@ -97,12 +101,32 @@ def project_memory(
             if rows >= min(BLOCK_ROWS, height):
                 break
     if not found:
-        raise PlanRefusedError(
+        raise MemoryRefusedError(
             f"one strip of a {height} x {width} tile with {scenes} scenes on {days} days needs {fixed + needed:,} "
             f"bytes; a task may use {budget_bytes:,}. Raise clusters.<region>.worker_memory, lower "
-            "clusters.<region>.threads, or make the tiles (grid.tile_px; a region itself) or the period smaller"
+            "clusters.<region>.threads, or make the tiles (grid.tile_px; a region itself) or the period smaller",
+            fixed + needed,
         )
     return max(found, key=lambda plan: min(plan.strip_rows, BLOCK_ROWS) // (BLOCK_ROWS // 2))
+
+
+def first_fit(
+    plan: Callable[[Mapping[str, int]], T], offers: Mapping[str, Sequence[int]]
+) -> tuple[T, Mapping[str, int]]:
+    """What `plan` makes of the first offer that no job of a region is too large for; and the offers that were taken.
+
+    offers: region → bytes that one of its tasks may use, each more than the one before. Raises MemoryRefusedError, of
+    the last one, when none is enough.
+    """
+    taken = {region: each[0] for region, each in offers.items()}
+    while True:
+        try:
+            return plan(taken), taken
+        except MemoryRefusedError as error:
+            more = [offer for offer in offers[error.region] if offer > taken[error.region]]
+            if not more:
+                raise
+            taken[error.region] = next((offer for offer in more if offer >= error.needed_bytes), more[-1])
 
 
 def _rows(height: int, per_row: int, carry: int, room: int) -> int:

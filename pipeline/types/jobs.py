@@ -69,6 +69,8 @@ class Job:
     """Jobs that it is made from; when it runs, their committed items are its items."""
     crossing_bytes: int = 0
     """Estimate of what of that has to come from another region."""
+    origins: tuple[tuple[str, int], ...] = ()
+    """Of what is made from other jobs: the regions that those run in, and what of `read_bytes` they make; sorted."""
     neighbours: tuple[Neighbour, ...] = ()
     """Of the same plan; with those of them that are committed its edges are compared."""
 

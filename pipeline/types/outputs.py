@@ -173,3 +173,5 @@ class Outcome:
     """One line naming tile, item, href or key."""
     quality: Quality | None = None
     """None where nothing was finished."""
+    worker: str | None = None
+    """Name of the worker that had it; None where none did."""

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from distributed import Client
 from distributed.diagnostics.plugin import SchedulerPlugin
 from rich.console import Console
 
 from pipeline import session as joined
-from pipeline.placement import open_clusters
+from pipeline.placement import Opening, open_clusters
 from pipeline.session import Options, open_session
 from pipeline.types import Status
 from tests.benchmarks.jobs import Square, write_config, write_neighbours_config
@@ -39,7 +39,7 @@ class Ours:
         self._write = write_neighbours_config if neighbours else write_config
         self._folder, self._items, self._source = folder, items, source
         self._stack = ExitStack()
-        self._clusters: dict[str, tuple[Client, int]] = {}
+        self._clusters: dict[str, Opening] = {}
         self._tasks = _Tasks()
 
     def run(self, tiles: Sequence[Square]) -> dict[str, Any]:
@@ -63,11 +63,11 @@ class Ours:
         """The session's clusters stay open from its first run to the last."""
 
         @contextmanager
-        def kept(specs: Any, say: Callable[[str], None]) -> Iterator[dict[str, tuple[Client, int]]]:
+        def kept(specs: Any, say: Any, stop: threading.Event, check: Any) -> Iterator[dict[str, Opening]]:
             if not self._clusters:
-                self._clusters = self._stack.enter_context(open_clusters(specs, say))
-                for client, _ in self._clusters.values():
-                    cluster: Any = client.cluster
+                self._clusters = self._stack.enter_context(open_clusters(specs, say, stop, check))
+                for opening in self._clusters.values():
+                    cluster: Any = opening.result()[0].cluster
                     cluster.scheduler.add_plugin(self._tasks)
             yield self._clusters
 

@@ -7,6 +7,9 @@ import os
 import resource
 import signal
 import sys
+import threading
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +19,7 @@ import requests
 from distributed import KilledWorker
 from distributed.client import default_client
 
-from cluster.backend import BACKENDS, ClusterError, open_cluster, render
-from cluster.sizing import TASK_SHARE, local_share, task_bytes
+from cluster.backend import ClusterError, open_cluster, render, wait_until
 from cluster.spec import ClusterSpec
 
 SPEC = ClusterSpec("test-here", "local", "here", workers=2, threads=1, worker_memory_bytes=2**30)
@@ -41,11 +43,10 @@ def test_it_opens_what_it_rendered_and_leaves_nothing() -> None:
         assert client.submit(sum, [1, 2, 3]).result(timeout=30) == 6
         with pytest.raises(ValueError, match="No clients"):
             default_client()
-    _, alive = psutil.wait_procs(
-        [child for child in psutil.Process().children(recursive=True) if child.pid not in before], timeout=10
-    )
     # Python's own resource tracker serves every later cluster and ends with this process.
-    assert [child for child in alive if "resource_tracker" not in " ".join(child.cmdline())] == []
+    new = [child for child in psutil.Process().children(recursive=True) if child.pid not in before]
+    _, alive = psutil.wait_procs([child for child in new if "resource_tracker" not in _line(child)], timeout=10)
+    assert alive == []
 
 
 def test_its_dashboard_is_there_when_somebody_looks() -> None:
@@ -56,6 +57,13 @@ def test_its_dashboard_is_there_when_somebody_looks() -> None:
     assert [answer.status_code for answer in answers] == [200, 404, 200, 200, 404]
     assert "bokeh" in answers[2].text.lower()
     assert answers[3].url == f"{root}status"
+
+
+def _line(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
 
 
 def _fresh_pages() -> int:
@@ -110,15 +118,35 @@ def test_a_cluster_that_cannot_come_up_is_named(monkeypatch: pytest.MonkeyPatch)
         pass
 
 
-def test_every_backend_in_the_table_exists() -> None:
-    for name in BACKENDS:
-        assert render(ClusterSpec("n", name, "r", 1, 1, 2**30))
+def test_what_has_one_size_is_not_adaptive() -> None:
+    """And what has not begins as small as it may be."""
+    assert "adapt" not in render(SPEC)
+    assert "adapt" not in render(replace(SPEC, minimum=2))
+    arguments = render(replace(SPEC, workers=3, minimum=1))
+    assert arguments["n_workers"] == 1
+    assert arguments["adapt"] == {"minimum": 1, "maximum": 3}
 
 
-def test_shares_never_exceed_the_machine() -> None:
-    total = psutil.virtual_memory().total
-    for clusters in (1, 2, 5):
-        threads, memory = local_share(clusters)
-        assert threads >= 1
-        assert memory * clusters <= total
-    assert task_bytes(1000, 2) == int(1000 * TASK_SHARE) // 2
+def _nap(_: int) -> int:
+    time.sleep(1.5)
+    return os.getpid()
+
+
+@pytest.mark.long
+def test_workers_come_and_go_with_the_work() -> None:
+    """Up to the maximum while every thread has a task of unknown length, down to the minimum when nothing is left."""
+    with open_cluster(replace(SPEC, workers=3, minimum=1)) as client:
+
+        def count() -> int:
+            return len(client.scheduler_info(n_workers=-1)["workers"])
+
+        assert count() == 1
+        naps = client.map(_nap, range(12), pure=False)
+        assert wait_until(lambda: True if count() == 3 else None, SPEC, threading.Event(), 60, lambda: f"{count()}")
+        assert len(set(client.gather(naps))) == 3, "the new ones work"
+        masks = client.run(signal.pthread_sigmask, signal.SIG_BLOCK, ())
+        assert len(masks) == 3
+        assert all(signal.SIGINT in mask for mask in masks.values()), "they do not see Ctrl-C either"
+        del naps
+        assert wait_until(lambda: True if count() == 1 else None, SPEC, threading.Event(), 60, lambda: f"{count()}")
+        assert client.submit(sum, [1, 2]).result(timeout=30) == 3

@@ -126,7 +126,7 @@ run: {}
         "run.yaml:23: run: found this key twice, first at run.yaml:22; allowed: once",
         (
             "--set run.retires: run.retires: unknown key (did you mean retries?); allowed: retries, missing_assets, "
-            "super_tile, quality"
+            "super_tile, quality, cross_region"
         ),
     ]
 

@@ -59,7 +59,10 @@ AT_THE_KEY = [
     ("write.cog.compress", "lzw", 'found "lzw"; allowed: one of deflate, zstd'),
     ("write.cog.level", "12", "found 12; allowed: 1 to 9 for deflate, 1 to 22 for zstd"),
     ("write.cog.level", "23", "found 23; allowed: a whole number, at least 1, at most 22"),
-    ("clusters.default.backend", "coiled", 'found "coiled"; allowed: local'),
+    ("clusters.default.backend", "colied", ('found "colied" (did you mean coiled?); allowed: one of local, existing, '
+     "kubernetes, helm, coiled")),
+    ("clusters.default.image", "x", ("unknown key; allowed: workers, threads, worker_memory, region, "
+     "start_timeout_s, backend")),
     ("clusters.default.workers", "0", f"found 0; {WORKERS}"),
     ("clusters.default.workers", "[1]", f"found [1]; {WORKERS}"),
     ("clusters.default.workers", "[4, 2]", "found [4, 2]; allowed: [minimum, maximum] with the smaller one first"),
@@ -69,7 +72,7 @@ AT_THE_KEY = [
     ("run.retries", "-1", "found -1; allowed: a whole number, at least 0"),
     ("run.retries", "1.0", "found 1.0; allowed: a whole number, at least 0"),
     ("run.missing_assets.max_fraction", "1.5", "found 1.5; allowed: a number, at least 0, at most 1"),
-    ("run.budget_usd", "40", "unknown key; allowed: retries, missing_assets, super_tile, quality"),
+    ("run.budget_usd", "40", "unknown key; allowed: retries, missing_assets, super_tile, quality, cross_region"),
     ("run.super_tile", "3", "found 3; allowed: one of auto, 1, 2, 4"),
 ]  # fmt: skip
 

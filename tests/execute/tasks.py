@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import Future
 from types import SimpleNamespace
 
-from distributed import KilledWorker
+from distributed import Client, KilledWorker
 
 from pipeline.plan.groups import Group
 from pipeline.types import Job, Outcome, Status
@@ -24,6 +25,13 @@ def reset() -> None:
     running[0] = most[0] = deaths[0] = 0
 
 
+def opened(client: Client, limit: int) -> Future[tuple[Client, int]]:
+    """A cluster that is up."""
+    future: Future[tuple[Client, int]] = Future()
+    future.set_result((client, limit))
+    return future
+
+
 def outcome(job: Job, status: Status, attempt: int) -> Outcome:
     return Outcome(job.id, job.region, job.fingerprint, status, attempts=attempt)
 
@@ -38,6 +46,18 @@ def succeed(group: Group, _: object, attempt: int) -> list[Outcome]:
     with lock:
         running[0] -= 1
     return [outcome(job, Status.DONE, attempt) for job in group.jobs]
+
+
+def done() -> object:
+    """What a test wants to happen when a task has ended."""
+    return None
+
+
+def succeed_and_tell(group: Group, given: object, attempt: int) -> list[Outcome]:
+    """Done, and somebody learns of it."""
+    outcomes = succeed(group, given, attempt)
+    done()
+    return outcomes
 
 
 def retry_t0_twice(group: Group, _: object, attempt: int) -> list[Outcome]:

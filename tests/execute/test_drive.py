@@ -27,7 +27,7 @@ class Retries:
 def client() -> Iterator[Client]:
     with (
         LocalCluster(
-            n_workers=1, threads_per_worker=4, processes=False, dashboard_address=None, protocol="inproc://"
+            n_workers=1, threads_per_worker=4, processes=False, dashboard_address="127.0.0.1:0", protocol="inproc://"
         ) as cluster,
         Client(cluster, set_as_default=False) as made,
     ):
@@ -51,7 +51,7 @@ def run(monkeypatch: pytest.MonkeyPatch, client: Client, groups: list[Group], ta
     tasks.reset()
     monkeypatch.setattr(module, "run_group", task)
     seen: list[Outcome] = []
-    clusters = dict.fromkeys(("a", "b"), (client, 3))
+    clusters = dict.fromkeys(("a", "b"), tasks.opened(client, 3))
     drive(groups, {"p": Retries()}, clusters, seen.append, tasks.stop)  # type: ignore[dict-item]
     return seen
 

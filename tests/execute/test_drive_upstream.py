@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import replace
 
 import pytest
 from distributed import Client, LocalCluster
 
+from cluster.backend import ClusterError
 from pipeline.execute import drive as module
 from pipeline.execute.drive import drive
 from pipeline.plan.groups import Group
@@ -20,7 +22,7 @@ from tests.execute.test_drive import Retries, job
 def client() -> Iterator[Client]:
     with (
         LocalCluster(
-            n_workers=1, threads_per_worker=4, processes=False, dashboard_address=None, protocol="inproc://"
+            n_workers=1, threads_per_worker=4, processes=False, dashboard_address="127.0.0.1:0", protocol="inproc://"
         ) as cluster,
         Client(cluster, set_as_default=False) as made,
     ):
@@ -33,13 +35,18 @@ def made_from(number: int, *others: Job, region: str = "a") -> Job:
 
 
 def run(
-    monkeypatch: pytest.MonkeyPatch, client: Client, jobs: list[Job], task: object, regions: str = "ab"
+    monkeypatch: pytest.MonkeyPatch,
+    client: Client,
+    jobs: list[Job],
+    task: object,
+    clusters: dict[str, Future[tuple[Client, int]]] | None = None,
 ) -> dict[str, Outcome]:
     tasks.reset()
     monkeypatch.setattr(module, "run_group", task)
     seen: list[Outcome] = []
     groups = [Group((one,), one.memory) for one in jobs]
-    drive(groups, {"p": Retries()}, dict.fromkeys(regions, (client, 3)), seen.append, tasks.stop)  # type: ignore[dict-item]
+    clusters = clusters or {name: tasks.opened(client, 3) for name in "ab"}
+    drive(groups, {"p": Retries()}, clusters, seen.append, tasks.stop)  # type: ignore[dict-item]
     last = {one.job_id: one for one in seen}
     assert len([one for one in seen if one.status is not Status.RETRY]) == len(jobs), "each is reported once"
     return last
@@ -92,10 +99,19 @@ def test_a_passing_fault_upstream_blocks_nothing(monkeypatch: pytest.MonkeyPatch
 def test_a_region_without_a_cluster_costs_its_jobs_and_what_is_made_from_them(
     monkeypatch: pytest.MonkeyPatch, client: Client
 ) -> None:
+    """The other region works on while it fails to come up."""
     here, there = job(0), job(1, "b")
-    seen = run(monkeypatch, client, [here, there, made_from(2, here, there)], tasks.succeed, regions="a")
-    assert [one.status.value for one in seen.values()].count("done") == 1
-    assert (seen["p/t1/m"].error, seen["p/t1/m"].cause) == ("ClusterError", "no cluster came up in region b")
+    opening: Future[tuple[Client, int]] = Future()
+
+    def fail() -> None:
+        if not opening.done():
+            opening.set_exception(ClusterError("region b: no quota"))
+
+    monkeypatch.setattr(tasks, "done", fail)
+    clusters = {"a": tasks.opened(client, 3), "b": opening}
+    seen = run(monkeypatch, client, [here, there, made_from(2, here, there)], tasks.succeed_and_tell, clusters)
+    assert seen["p/t0/m"].status is Status.DONE
+    assert (seen["p/t1/m"].error, seen["p/t1/m"].cause) == ("ClusterError", "region b: no quota")
     assert seen["p/t2/m"].status is Status.BLOCKED
 
 

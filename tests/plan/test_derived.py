@@ -98,6 +98,7 @@ def test_a_job_runs_where_the_fewest_bytes_must_move() -> None:
     (job,) = [one for one in stacks(plan()).values() if one.tile.id == "tile-0"]
     # 8 bytes a pixel in the west, 6 + 4 in the east; 65 % are what is stored of a number.
     assert (job.region, job.crossing_bytes) == ("east", int(rows * 8 * 0.65))
+    assert job.origins == (("east", int(rows * 6 * 0.65) + int(rows * 4 * 0.65)), ("west", int(rows * 8 * 0.65)))
     heavy = replace(S2, out_bytes=20)
     (job,) = [one for one in stacks(plan((STACK, heavy, S1, DEM))).values() if one.tile.id == "tile-0"]
     assert (job.region, job.crossing_bytes) == ("west", int(rows * 6 * 0.65) + int(rows * 4 * 0.65))

@@ -116,6 +116,13 @@ def test_memory_decides_how_many_tiles_meet() -> None:
     assert sizes == [1, 4, 16]
 
 
+def test_a_group_needs_what_its_jobs_need_alone() -> None:
+    """Whatever goes wrong in a group, they are made one by one."""
+    job = make_job(0, 0, memory=MemoryPlan(16, 70))
+    assert Group((job,), MemoryPlan(16, 50)).peak_bytes == 70
+    assert Group((job, job), MemoryPlan(16, 90)).peak_bytes == 90
+
+
 def test_what_one_group_reads_is_bounded() -> None:
     jobs = [replace(job, read_bytes=MOST_BYTES // 4) for job in square(range(4), range(4))]
     assert {len(group.jobs) for group in grouped(jobs)} == {4}

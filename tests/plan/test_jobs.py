@@ -211,7 +211,11 @@ def test_an_asset_without_a_grid_keeps_its_item() -> None:
 
 
 def test_a_tile_that_cannot_fit_is_refused_in_bytes() -> None:
-    with pytest.raises(PlanRefusedError, match=r"needs [\d,]+ bytes; a task may use 1,000,000"):
+    """By the job's name, and the keys of its own region."""
+    told = (
+        r"^median/tile-0/2024-06 in region us-west-2: .* needs [\d,]+ bytes; a task may use 1,000,000.*s\.us-west-2\."
+    )
+    with pytest.raises(PlanRefusedError, match=told):
         plan_jobs([PRODUCT], {PRODUCT.name: Targets(TILES, (JUNE,))}, [make_item(1)], {}, {"us-west-2": 10**6})
 
 

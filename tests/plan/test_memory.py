@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import PlanRefusedError
+from pipeline.errors import MemoryRefusedError, PlanRefusedError
 from pipeline.plan.memory import (
     BASE_BYTES,
     BLOCK_ROWS,
@@ -19,6 +20,7 @@ from pipeline.plan.memory import (
     READS_IN_FLIGHT,
     Finest,
     Holding,
+    first_fit,
     project_memory,
 )
 from pipeline.products.sentinel2 import PRODUCT, Sentinel2Config
@@ -103,6 +105,31 @@ def test_the_bytes_named_by_a_refusal_are_just_enough(shape: tuple[int, int], co
     assert project_memory(shape, count, 1, holding, needed).peak_bytes <= needed
     with pytest.raises(PlanRefusedError):
         project_memory(shape, count, 1, holding, needed - 1)
+
+
+@given(st.dictionaries(st.sampled_from("abc"), st.lists(st.integers(0, 9), min_size=1, unique=True)), st.data())
+def test_the_first_offer_is_taken_that_every_job_of_a_region_fits(
+    offers: dict[str, list[int]], data: st.DataObject
+) -> None:
+    """Whatever other regions need; and where none is enough, the refusal is that of the largest."""
+    offers = {region: sorted(each) for region, each in offers.items()}
+    jobs = [(region, data.draw(st.integers(0, 9))) for region in offers for _ in range(2)]
+
+    def make(taken: Mapping[str, int]) -> str:
+        for region, needed in jobs:
+            if needed > taken[region]:
+                raise MemoryRefusedError(f"{taken[region]}", needed, region)
+        return "planned"
+
+    most = {region: max(needed for where, needed in jobs if where == region) for region in offers}
+    lacking = {str(each[-1]) for region, each in offers.items() if each[-1] < most[region]}
+    if lacking:
+        with pytest.raises(MemoryRefusedError) as refusal:
+            first_fit(make, offers)
+        assert str(refusal.value) in lacking
+    else:
+        expected = {region: next(one for one in each if one >= most[region]) for region, each in offers.items()}
+        assert first_fit(make, offers) == ("planned", expected)
 
 
 COMPOSITES = ("median", "mean", "p25", "best_pixel", "latest", "least_cloudy", "geomedian", "none")

@@ -44,7 +44,7 @@ from pipeline.session import Options, open_session
 from dataclasses import replace
 
 session = open_session(Options(Path(sys.argv[1]), overwrite=True))
-budget = {"default": task_bytes(int(sys.argv[2]), int(sys.argv[3]))}
+budget = {"default": [task_bytes(int(sys.argv[2]), int(sys.argv[3]))]}
 (job,) = prepare(session.config, budget, overwrite=True).plan.jobs
 assignment = session.assignments()[job.product]
 assignment = replace(assignment, context=replace(assignment.context, threads=int(sys.argv[3])))

@@ -192,7 +192,7 @@ def test_it_computes_alike_wherever_it_is_pickled_to(output: Output, scheduler: 
 def test_it_computes_alike_on_a_cluster(output: Output) -> None:
     found = output.open(bands=["red"])
     with (
-        LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address="127.0.0.1:0") as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
         there: xr.Dataset = client.compute(found, sync=True)
