@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import dask
 import pytest
 from distributed import Client, LocalCluster, Scheduler
 from distributed.client import default_client
@@ -28,12 +29,16 @@ SPEC = ExistingSpec(
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
-    """One worker of two threads and 512 MiB, in this process."""
+    """One worker of two threads and 512 MiB, in this process: which holds what other tests left, and may be larger."""
     where = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "protocol": "tcp://"}
     arguments = {"dashboard": False}
-    with LocalCluster(
-        n_workers=1, threads_per_worker=2, memory_limit=2**29, processes=False, scheduler_kwargs=arguments, **where
-    ) as cluster:
+    unwatched = {f"distributed.worker.memory.{bound}": False for bound in ("target", "spill", "pause", "terminate")}
+    with (
+        dask.config.set(unwatched),
+        LocalCluster(
+            n_workers=1, threads_per_worker=2, memory_limit=2**29, processes=False, scheduler_kwargs=arguments, **where
+        ) as cluster,
+    ):
         yield cluster
 
 
