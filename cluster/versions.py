@@ -56,6 +56,11 @@ def differences(wanted: Mapping[str, str], found: Mapping[str, str]) -> list[str
     ]
 
 
+def differences_here(wanted: Mapping[str, str]) -> list[str]:
+    """What differs on the machine that this runs on; sent to workers, so that each answers for itself."""
+    return differences(wanted, versions_here())
+
+
 def _version(name: str) -> str:
     try:
         return version(name)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import fields, replace
+from functools import partial
 from typing import Any
 
 import dask
@@ -19,6 +20,7 @@ from cluster.backend import ClusterError, open_cluster
 from cluster.settings import DASK, ENVIRON
 from cluster.sizing import Asked, Shape, check_workers, fitted, local_share, shapes
 from cluster.spec import SPECS, ClusterSpec, TlsFiles
+from cluster.versions import differences_here, versions_here
 from pipeline.config import DEFAULT_REGION, AnyCluster, RunConfig
 from pipeline.errors import GroundswellError, PlanRefusedError, PreflightError
 from pipeline.plan.crossing import crossings, refuse_crossings
@@ -119,6 +121,12 @@ def _further(kind: type[ClusterSpec], asked: AnyCluster) -> dict[str, Any]:
                 value = getattr(asked, key)
                 given[field.name] = TlsFiles(**value.model_dump()) if key == "tls" and value is not None else value
     return given
+
+
+def versions_check(specs: Mapping[str, ClusterSpec]) -> Callable[[], list[str]] | None:
+    """What each task asks its worker: whether it differs from this machine; None where all work is done here."""
+    elsewhere = any(spec.backend != "local" for spec in specs.values())
+    return partial(differences_here, dict(versions_here())) if elsewhere else None
 
 
 def with_crossings(plan: Plan, specs: Mapping[str, ClusterSpec], config: RunConfig, store: Store) -> Plan:

@@ -33,7 +33,7 @@ from pipeline.execute.progress import show_progress
 from pipeline.execute.recipe import write_recipe
 from pipeline.execute.records import begin_run, finish_run, new_run_id, settle_run
 from pipeline.execute.task import Assignment
-from pipeline.placement import cluster_specs, open_clusters, specs_for, with_crossings, worker_shapes
+from pipeline.placement import cluster_specs, open_clusters, specs_for, versions_check, with_crossings, worker_shapes
 from pipeline.plan.groups import Group, group_jobs
 from pipeline.plan.memory import READS_IN_FLIGHT
 from pipeline.prepare import Prepared, access_for, prepare, write_options
@@ -218,6 +218,7 @@ class Session:
         assignments = {}
         tasks = Counter(group.jobs[0].region for group in groups)
         written, remote = redacted(self.config), _remote(self.plan.jobs, self.prepared.store)
+        differs = versions_check(self.specs)
         for entry, plan, text in zip(self.config.products, self.prepared.products, written["products"], strict=True):
             missing = self.config.missing_assets_of(entry)
             access = access_for(self.config, entry)
@@ -236,7 +237,7 @@ class Session:
             retries = self.config.run.retries
             limits = self.config.quality_of(entry)
             assignments[plan.name] = Assignment(
-                entry, context, self.prepared.store, plan, self.options.overwrite, retries, recipe, limits
+                entry, context, self.prepared.store, plan, self.options.overwrite, retries, recipe, limits, differs
             )
         return assignments
 

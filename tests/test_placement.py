@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import threading
 import time
@@ -23,7 +24,7 @@ from cluster.spec import SPECS, ClusterSpec, ExistingSpec, HelmSpec, KubernetesS
 from pipeline import placement
 from pipeline.config import clusters
 from pipeline.errors import PlanRefusedError, PreflightError
-from pipeline.placement import cluster_specs, open_clusters, with_crossings
+from pipeline.placement import cluster_specs, open_clusters, versions_check, with_crossings
 from pipeline.types import Job, MemoryPlan, Period, Plan, Tile
 from pipeline.write.store import open_store
 from tests.configs import faults, load
@@ -282,3 +283,10 @@ def test_reads_between_regions_are_told_first_or_refused(tmp_path: Path) -> None
     for section, why in ((away, "that lie in us-west-2"), (lost, "nobody knows where the cluster for us-west-2")):
         with pytest.raises(PlanRefusedError, match=why):
             told(section, "refuse")
+
+
+def test_only_workers_elsewhere_are_asked_for_their_versions(tmp_path: Path) -> None:
+    assert versions_check(specs(tmp_path, "  default: {workers: 2}\n")) is None
+    check = versions_check(specs(tmp_path, "  default: {backend: existing, address: 'tcp://h:1'}\n"))
+    assert check is not None
+    assert pickle.loads(pickle.dumps(check))() == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,6 +48,8 @@ class Assignment:
     """How the product is made, for the item (see `recipe.write_recipe`)."""
     limits: QualityConfig
     """What a finished tile must be like."""
+    differs: Callable[[], Sequence[str]] | None = None
+    """What a worker has in other versions than the client, in words; None where they cannot differ."""
 
 
 def run_job(job: Job, assignment: Assignment, attempt: int) -> Outcome:
@@ -63,6 +66,8 @@ def run_group(group: Group, assignment: Assignment, attempt: int) -> list[Outcom
     """
     started, jobs = time.perf_counter(), group.jobs
     logger.debug("begin %s", group.id)
+    if assignment.differs is not None and (faults := assignment.differs()):
+        return [_refused(job, assignment, attempt, faults) for job in jobs]
     with ExitStack() as stack:
         try:
             folders = [_scratch_folder(stack) for _ in jobs]
@@ -99,6 +104,14 @@ def _begun(job: Job, attempt: int, seconds: float) -> Outcome:
     return Outcome(
         job.id, job.region, job.fingerprint, Status.FAILED, attempts=attempt, seconds=seconds, worker=_worker()
     )
+
+
+def _refused(job: Job, assignment: Assignment, attempt: int, faults: Sequence[str]) -> Outcome:
+    """Nothing is made by other code: a worker that came late to somebody else's cluster was checked by nobody."""
+    outcome = _begun(job, attempt, 0.0)
+    status = Status.RETRY if attempt <= assignment.retries else Status.FAILED
+    cause = f"worker {outcome.worker} has other versions than the client: {'; '.join(faults)}: install the same there"
+    return replace(outcome, status=status, error="VersionsError", cause=cause)
 
 
 def _worker() -> str | None:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -185,3 +186,16 @@ def test_what_must_end_the_process_does(case: Case) -> None:
     with pytest.raises(KeyboardInterrupt):
         case.run(Product(lambda _: KeyboardInterrupt()))
     assert list(case.scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize(("attempt", "status"), [(1, Status.RETRY), (3, Status.FAILED)])
+def test_a_worker_with_other_versions_makes_nothing(attempt: int, status: Status) -> None:
+    """Also one that nobody looked at when it came: it touches neither product nor store."""
+    told: Any = SimpleNamespace(retries=2, differs=lambda: ["numpy 1.0 instead of 2.0"])
+    jobs = tuple(SimpleNamespace(id=name, region="r", fingerprint="f") for name in "ab")
+    group: Any = SimpleNamespace(id="g", jobs=jobs)
+    outcomes = run_group(group, told, attempt)
+    assert [(one.job_id, one.status, one.error) for one in outcomes] == [
+        (name, status, "VersionsError") for name in "ab"
+    ]
+    assert "numpy 1.0 instead of 2.0" in str(outcomes[0].cause)
