@@ -21,6 +21,9 @@ DASK: Mapping[str, Any] = {
     # Idle processes that look at themselves ten times a second cost as much as a kernel.
     "distributed.admin.system-monitor.interval": "2s",
     "distributed.worker.memory.monitor-interval": "500ms",
+    # Where gilknocker is installed, its thread asks for the lock of an interpreter that ends, and so aborts about one
+    # worker in two hundred with "FATAL: exception not rethrown".
+    "distributed.admin.system-monitor.gil.enabled": False,
 }
 """Of client, scheduler and workers; keys as in `dask.config`."""
 
