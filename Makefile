@@ -30,6 +30,16 @@ bench: $(READY)  ## the product beside its peers and beside the floor: 25 minute
 bench-quick: $(READY)  ## whether `make bench` works, on small scenes: a minute; its figures mean nothing
 	@REPEAT=1 $(RUN)/python -m tests.benchmarks --quick
 
+bench-argo: $(READY)  ## Argo files to a table, beside netCDF4 and plain xarray: a minute or two (REPEAT=5 ARGO_DATA=folder)
+	@$(RUN)/python -m tests.benchmarks.argo
+
+run-single: $(READY)  ## one float through the whole pipeline: FLOAT_ID=2902269 (CONFIG=configs/argo.yaml)
+	@$(if $(FLOAT_ID),,$(error FLOAT_ID is not set: make run-single FLOAT_ID=2902269))
+	@$(RUN)/python -m pipeline.run $(or $(CONFIG),configs/argo.yaml) --float-id $(FLOAT_ID)
+
+run-batch: $(READY)  ## all floats of a centre: DAC=incois LIMIT=1000 cycles at most (CONFIG=configs/argo.yaml)
+	@$(RUN)/python -m pipeline.run $(or $(CONFIG),configs/argo.yaml) $(if $(DAC),--dac $(DAC)) $(if $(LIMIT),--limit $(LIMIT))
+
 pins: $(READY)  ## write constraints.txt anew, with the newest versions that fit pyproject.toml
 	$(RUN)/uv pip compile pyproject.toml --upgrade --universal --python-version 3.11 --all-extras \
 	  --fork-strategy fewest --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make pins" --quiet \
@@ -68,4 +78,4 @@ $(READY): constraints.txt pyproject.toml
 
 include cluster/cloud.mk
 
-.PHONY: help demo test check test-long bench bench-quick pins clean
+.PHONY: help demo test check test-long bench bench-quick bench-argo run-single run-batch pins clean

@@ -91,6 +91,7 @@ def parser() -> argparse.ArgumentParser:
     _cluster(
         _add(verbs, "cluster", "look at the clusters of a config, print what they would be, or end what nobody uses")
     )
+    _argo(verbs)
     reproduce = _output(
         _add(verbs, "reproduce", "make the files of an item again, from the item alone, and compare them"),
         ("item", "ITEM", "id or key of an item"),
@@ -142,6 +143,36 @@ def _rtc(verb: argparse.ArgumentParser) -> None:
         default="egm2008",
         help="what they are above; Copernicus: egm2008",
     )
+
+
+def _argo(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Verbs about floats: the copy of a GDAC, and the databases."""
+    sync = _sets(_add(verbs, "sync", "bring the local copy of a GDAC up to date, as far as a config asks for it"))
+    sync.add_argument("--env-file", type=Path, metavar="FILE", default=Path(".env"), help="settings; default: .env")
+    load = _sets(_add(verbs, "load", "bring PostgreSQL and Redis up to what is committed"))
+    load.add_argument("--rebuild-redis", action="store_true", help="only Redis, from PostgreSQL")
+    load.add_argument("--anew", action="store_true", help="empty the tables first: of an output that was made anew")
+    for verb in (sync, load):
+        verb.add_argument("--json", action="store_true", help="statistics as JSON")
+    serve = _sets(_add(verbs, "serve", "answer questions about the loaded profiles over HTTP; read only"))
+    serve.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1, this machine only")
+    serve.add_argument("--port", type=int, default=8000, help="default: 8000")
+    serve.add_argument(
+        "--origin",
+        action="append",
+        default=[],
+        dest="origins",
+        metavar="URL",
+        help="web pages that may ask from a browser",
+    )
+
+
+def _sets(verb: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """A verb about a config, of which single keys may be replaced."""
+    verb.add_argument("config", type=Path, metavar="CONFIG")
+    verb.add_argument("--set", action="append", default=[], dest="sets", metavar="KEY=VALUE")
+    verb.add_argument("--output", metavar="URI")
+    return verb
 
 
 def _cluster(verb: argparse.ArgumentParser) -> None:

@@ -17,6 +17,7 @@
         ├── OutputError              an output file failed its own validation before upload
         └── StoreError               the output store refused or lost a request
             └── TransientStoreError  worth another attempt
+                └── MovedError       what was to be replaced is no longer what it was: made again at once
 
 Rule: an error names what was found, what was expected, which job, item, file or key, and how to fix it.
 """
@@ -132,6 +133,10 @@ class StoreError(JobError):
 
 class TransientStoreError(StoreError):
     """Worth another attempt."""
+
+
+class MovedError(TransientStoreError):
+    """A partition was replaced between being read and being put: the loser reads it again and merges."""
 
 
 def _rebuild_asset_error(

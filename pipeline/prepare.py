@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
-from pipeline.config import GridConfig, ProductConfig, RunConfig, SourceConfig
+from pipeline.config import GridConfig, ProductConfig, RunConfig, SourceConfig, load_config
+from pipeline.config.options import Options
 from pipeline.errors import ConfigError
+from pipeline.floats import Afloat, environment_sets, find_floats
+from pipeline.plan.argo_jobs import left_buckets
 from pipeline.plan.dates import cell_of
 from pipeline.plan.jobs import BEYOND_PX, ProductPlan, Targets, padded, plan_jobs
 from pipeline.plan.memory import first_fit
@@ -16,15 +19,16 @@ from pipeline.plan.neighbours import with_neighbours
 from pipeline.plan.outlines import covering_boxes
 from pipeline.plan.periods import STATIC, idle_years, periods_by_tile, periods_of
 from pipeline.plan.tiles import plan_tiles
-from pipeline.products import load_product
+from pipeline.products import load_product, product_models
 from pipeline.read.access import Access
 from pipeline.read.raster import attempt
 from pipeline.search.area import read_area
 from pipeline.search.catalog import Query
 from pipeline.search.snapshot import HeaderReader, Snapshot, read_snapshot, search, select_items
-from pipeline.types import Asset, Grid, Item, Plan, Tile
+from pipeline.types import Asset, Grid, Item, Job, Plan, Tile
 from pipeline.write.cog import CogOptions
 from pipeline.write.commit import list_committed
+from pipeline.write.partition import list_partitions
 from pipeline.write.store import Store, open_store
 from pipeline.write.tile import WriteOptions
 from pipeline.write.zarr import ZarrOptions
@@ -42,40 +46,66 @@ class Prepared:
     plan: Plan
     task_bytes: Mapping[str, int]
     """By region, the memory that one task may use: of what was offered, the first that all jobs fit."""
+    afloat: Afloat = field(default_factory=Afloat)
+    """The floats of its sources of Argo."""
+
+
+def load_run(options: Options) -> RunConfig:
+    """The config of a run, with what the environment and the command line say; the latter has the last word.
+
+    Raises ConfigError.
+    """
+    sets = (*environment_sets(options.config), *options.all_sets)
+    return load_config(options.config, product_models(), sets, options.output)
 
 
 def prepare(
-    config: RunConfig, offers: Mapping[str, Sequence[int]], *, snapshot: Path | None = None, overwrite: bool = False
+    config: RunConfig,
+    offers: Mapping[str, Sequence[int]],
+    *,
+    snapshot: Path | None = None,
+    overwrite: bool = False,
+    narrowed: bool = False,
 ) -> Prepared:
     """Search (or replay a snapshot), list what is committed, and plan the rest.
 
+    narrowed: for this time only some floats are asked for, so nothing is made that is of all of them together.
     offers: region → memory that one task may use, the best one first; a larger one is taken where a job needs it.
     Raises ConfigError, CatalogError, StoreError, PlanRefusedError.
     """
     storage = config.storage
     store = open_store(config.output, endpoint=storage.endpoint, profile=storage.profile, anonymous=storage.anonymous)
     products = plan_products(config)
-    targets = plan_targets(config)
+    targets = plan_targets(config, products)
+    catalogues = {name: source for name, source in config.sources.items() if source.gdac is None}
     if snapshot is not None:
-        found = read_snapshot(snapshot)
+        found = read_snapshot(snapshot) if catalogues else Snapshot(())
     else:
         found = search(
-            config.sources,
+            catalogues,
             _queries(config, targets, {product.name: product for product in products}),
             _header_reader(config),
             _aliases(config),
         )
-    items = select_items(found, _aliases(config), config.sources)
-    committed: dict[str, Collection[str]] = {}
+    afloat = find_floats(config, snapshot)
+    items = (*select_items(found, _aliases(config), config.sources), *afloat.items)
+    committed: dict[str, Mapping[str, str]] = {}
     if not overwrite:
-        committed = {product.name: list_committed(store, product.name) for product in products}
+        committed = {
+            product.name: (list_partitions if product.afloat else list_committed)(store, product.name)
+            for product in products
+        }
+    planned = [product for product in products if not (narrowed and product.whole)]
     plan, taken = first_fit(
-        lambda task_bytes: plan_jobs(products, targets, items, committed, task_bytes, storage.region), offers
+        lambda task_bytes: plan_jobs(planned, targets, items, committed, task_bytes, storage.region), offers
     )
     plan = with_neighbours(plan, targets)
     told = (load_product(entry.product).notes(entry, _of_sources(items, entry.sources)) for entry in config.products)
-    plan = replace(plan, notes=(*found.notes, *chain.from_iterable(told), *plan.notes))
-    return Prepared(store, found, products, targets, items, plan, taken)
+    left = [f"{one.name}: not made from a choice of floats" for one in products if one not in planned]
+    for one in products:
+        left += left_buckets(one, items, committed.get(one.name, {}).values()) if one.afloat else ()
+    plan = replace(plan, notes=(*found.notes, *afloat.notes, *left, *chain.from_iterable(told), *plan.notes))
+    return Prepared(store, found, products, targets, items, plan, taken, afloat)
 
 
 def _of_sources(items: Sequence[Item], sources: Collection[str]) -> list[Item]:
@@ -114,13 +144,13 @@ def _check_ranges(config: RunConfig, layers: Mapping[str, frozenset[str] | None]
 def _queries(config: RunConfig, targets: Mapping[str, Targets], plans: Mapping[str, ProductPlan]) -> dict[str, Query]:
     """What each source is asked, once: for the places and the time of all products that read it."""
     queries = {}
-    for source in config.sources:
+    for source in (name for name, one in config.sources.items() if one.gdac is None):
         entries = [entry for entry in config.products if source in entry.sources]
         boxes = covering_boxes([tile for entry in entries for tile in _searched(entry, targets[entry.name], plans)])
-        spans = [period for entry in entries for period in periods_of(config.period_of(entry))]
+        spans = [(span, plans[entry.name].around) for entry in entries for span in periods_of(config.period_of(entry))]
         ever = any(entry.timeless for entry in entries)
-        start = min(span.start for span in spans if span.start is not None)
-        end = max(span.end for span in spans if span.end is not None)
+        start = min(span.start - around for span, around in spans if span.start is not None)
+        end = max(span.end + around for span, around in spans if span.end is not None)
         queries[source] = Query(boxes, start, end, ever)
     return queries
 
@@ -134,11 +164,17 @@ def _searched(entry: ProductConfig, target: Targets, plans: Mapping[str, Product
     return [replace(tile, geobox=padded(tile.geobox, BEYOND_PX)) for tile in target.tiles]
 
 
-def plan_targets(config: RunConfig) -> dict[str, Targets]:
+def plan_targets(config: RunConfig, products: Sequence[ProductPlan] = ()) -> dict[str, Targets]:
     """Tiles and periods of each product; an area's file is read once for each grid."""
+    own = {product.name: product.tiles or () for product in products if product.afloat or product.whole}
     areas: dict[GridConfig, tuple[tuple[Tile, ...], Mapping[str, frozenset[int]] | None]] = {}
     targets = {}
     for entry in config.products:
+        if entry.name in own:
+            targets[entry.name] = Targets(
+                own[entry.name], (STATIC,) if entry.timeless else periods_of(config.period_of(entry))
+            )
+            continue
         grid = config.grid_of(entry)
         if grid not in areas:
             area = read_area(config.area, grid)
@@ -159,7 +195,8 @@ def access_of(source: SourceConfig) -> Access:
         endpoint=storage.endpoint if storage else None,
         profile=storage.profile if storage else None,
         anonymous=storage.anonymous if storage else False,
-        local=source.items is not None and "://" not in source.items,
+        # Where the files of a GDAC lie, and of its copy, the config says, and no catalogue.
+        local=source.gdac is not None or (source.items is not None and "://" not in source.items),
     )
 
 
@@ -210,3 +247,10 @@ def _header_reader(config: RunConfig) -> HeaderReader:
         return attempt(asset, access_of(config.sources[source]), "", lambda raster: raster.grid)
 
     return read
+
+
+def remote_products(jobs: Sequence[Job], store: Store) -> set[str]:
+    """Products whose files come over the network; the files of one scene lie in one place."""
+    first = ((job.product, next(iter(job.items[0].assets.values()), None)) for job in jobs if job.items)
+    found = {product for product, asset in first if asset is not None and "://" in asset.href}
+    return found | {job.product for job in jobs if job.upstream and "://" in store.uri}

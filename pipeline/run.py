@@ -55,6 +55,23 @@ def parser() -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="replace one key of the config, e.g. products.sentinel2.mask.dilate_px=5; may be repeated",
     )
+    argo = made.add_argument_group("Argo", "each stands for a key of every source with `gdac`")
+    argo.add_argument(
+        "--float-id",
+        action="append",
+        dest="floats",
+        metavar="WMO",
+        help="sources.<argo>.floats: only this float; may be repeated",
+    )
+    argo.add_argument("--dac", action="append", metavar="NAME", help="sources.<argo>.dac: only floats of this centre")
+    argo.add_argument("--limit", type=int, metavar="N", help="sources.<argo>.limit: at most N cycles")
+    argo.add_argument(
+        "--skip-download",
+        action="store_false",
+        dest="download",
+        default=None,
+        help="sources.<argo>.download=false: read the mirror as it is",
+    )
     made.add_argument("--output", metavar="URI", help="replace `output:`, a folder or s3://bucket/prefix")
     made.add_argument("--snapshot", type=Path, metavar="FILE", help="replay a run's items.parquet instead of searching")
     return made

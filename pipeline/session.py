@@ -21,7 +21,8 @@ from rich.console import Console
 
 from cluster.sizing import task_threads
 from cluster.spec import ClusterSpec
-from pipeline.config import ProductConfig, RunConfig, load_config, redacted
+from pipeline.config import ProductConfig, RunConfig, redacted
+from pipeline.config.options import Options
 from pipeline.errors import EXIT_DONE, EXIT_JOBS_FAILED, NothingToDoError, PreflightError, StoreError
 from pipeline.execute.drive import drive
 from pipeline.execute.history import COMMITTED_BEFORE
@@ -33,35 +34,25 @@ from pipeline.execute.progress import show_progress
 from pipeline.execute.recipe import write_recipe
 from pipeline.execute.records import begin_run, finish_run, new_run_id, settle_run
 from pipeline.execute.task import Assignment
+from pipeline.floats import FLOATS, sync_mirrors, write_floats
 from pipeline.placement import cluster_specs, open_clusters, specs_for, versions_check, with_crossings, worker_shapes
 from pipeline.plan.groups import Group, group_jobs
 from pipeline.plan.memory import READS_IN_FLIGHT
-from pipeline.prepare import Prepared, access_for, prepare, write_options
-from pipeline.products import load_product, product_models
+from pipeline.prepare import Prepared, access_for, load_run, prepare, remote_products, write_options
+from pipeline.products import load_product
 from pipeline.products._base import Context
 from pipeline.products._upstream import with_upstream
 from pipeline.read.access import Access
 from pipeline.report.text import render_plan, render_summary
 from pipeline.search.snapshot import write_snapshot
+from pipeline.stores import check_stores
 from pipeline.types import Job, Outcome, Plan, Quality, Status
 from pipeline.write.catalog import outdate_catalog
-from pipeline.write.store import Store
 
 if TYPE_CHECKING:
     import xarray as xr
 
-
-@dataclass(frozen=True)
-class Options:
-    """The command line of a run; every field but the config may be left out."""
-
-    config: Path
-    dry_run: bool = False
-    yes: bool = False
-    overwrite: bool = False
-    sets: Sequence[str] = ()
-    output: str | None = None
-    snapshot: Path | None = None
+__all__ = ["Options", "Result", "Session", "open_session", "refuse_nothing", "run_config"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +65,8 @@ class Result:
     """Exit code of the signal that ended it early; 0 when nothing did."""
     before: Mapping[str, Quality]
     """By job id, skipped jobs whose tiles do not keep the limits of this run."""
+    loaded: bool = True
+    """False where the databases could not be brought up to what is committed."""
 
 
 @dataclass(frozen=True)
@@ -130,9 +123,8 @@ class Session:
                 before = {} if interrupt.code else self.quality_before()
                 for job_id, quality in before.items():
                     journal.write({"event": COMMITTED_BEFORE, "job_id": job_id, "quality": asdict(quality)})
-            if not interrupt.code:
-                self._finish(run_id, outcomes)
-        return Result(run_id, tuple(outcomes), interrupt.code, before)
+            loaded = bool(interrupt.code) or self._finish(run_id, outcomes)
+        return Result(run_id, tuple(outcomes), interrupt.code, before, loaded)
 
     def quality_before(self) -> dict[str, Quality]:
         """Of what is committed already, the tiles that do not keep the limits of this config, by job id.
@@ -163,11 +155,14 @@ class Session:
         with TemporaryDirectory(prefix=scratch_prefix()) as folder:
             snapshot = Path(folder, "items.parquet")
             write_snapshot(self.prepared.snapshot, snapshot)
-            begin_run(self.prepared.store, run_id, redacted(self.config), plan, snapshot)
+            floats = Path(folder, FLOATS)
+            write_floats(self.prepared.afloat, floats)
+            records = [path for path in (snapshot, floats) if path.exists()]
+            begin_run(self.prepared.store, run_id, redacted(self.config), plan, records)
         settle_run(self.prepared.store, plan, self.say)
 
-    def _finish(self, run_id: str, outcomes: Sequence[Outcome]) -> None:
-        from pipeline.derive import refresh_catalog, refresh_mosaics  # noqa: PLC0415 (heavy, and only when all is done)
+    def _finish(self, run_id: str, outcomes: Sequence[Outcome]) -> bool:
+        from pipeline.derive import refresh_catalog, refresh_mosaics, refresh_profiles  # noqa: PLC0415 (heavy, and only when all is done)
 
         store = self.prepared.store
         counts = {status.value: sum(outcome.status is status for outcome in outcomes) for status in Status}
@@ -176,6 +171,8 @@ class Session:
         finish_run(store, run_id, summary)
         refresh_catalog(store, self.config.name, self.say, made_any=counts[Status.DONE] > 0)
         refresh_mosaics(store, self.config, self.say)
+        made = {outcome.job_id.partition("/")[0]: run_id for outcome in outcomes if outcome.status is Status.DONE}
+        return refresh_profiles(store, self.config, made, self.say)
 
     def _drive(self, run_id: str, jobs: Sequence[Job], record: Callable[[Outcome], None], interrupt: Interrupt) -> None:
         """Clusters up, jobs through, clusters down."""
@@ -217,7 +214,7 @@ class Session:
         """
         assignments = {}
         tasks = Counter(group.jobs[0].region for group in groups)
-        written, remote = redacted(self.config), _remote(self.plan.jobs, self.prepared.store)
+        written, remote = redacted(self.config), remote_products(self.plan.jobs, self.prepared.store)
         differs = versions_check(self.specs)
         for entry, plan, text in zip(self.config.products, self.prepared.products, written["products"], strict=True):
             missing = self.config.missing_assets_of(entry)
@@ -231,6 +228,7 @@ class Session:
                 max_missing_fraction=missing.max_fraction,
                 # Reads from disk are decoding, so one thread a core; reads over the network are waiting.
                 threads=READS_IN_FLIGHT if plan.name in remote else threads,
+                store=self.prepared.store,
             )
             source = written["sources"][entry.sources[0]] if entry.sources else {"storage": written["storage"]}
             recipe = write_recipe(text, source, context)
@@ -242,18 +240,14 @@ class Session:
         return assignments
 
 
-def _remote(jobs: Sequence[Job], store: Store) -> set[str]:
-    """Products whose files come over the network; the files of one scene lie in one place."""
-    first = ((job.product, next(iter(job.items[0].assets.values()), None)) for job in jobs if job.items)
-    found = {product for product, asset in first if asset is not None and "://" in asset.href}
-    return found | {job.product for job in jobs if job.upstream and "://" in store.uri}
-
-
 def open_session(options: Options) -> Session:
     """Read the config, search and plan; starts nothing. Raises what `load_config` and `prepare` raise."""
-    config = load_config(options.config, product_models(), options.sets, options.output)
+    config = load_run(options)
+    check_stores(config)
     offers = {region: [shape.task_bytes for shape in each] for region, each in worker_shapes(config).items()}
-    prepared = prepare(config, offers, snapshot=options.snapshot, overwrite=options.overwrite)
+    prepared = prepare(
+        config, offers, snapshot=options.snapshot, overwrite=options.overwrite, narrowed=options.narrowed
+    )
     specs = cluster_specs(config, prepared.task_bytes)
     plan = with_crossings(prepared.plan, specs, config, prepared.store)
     return Session(options, config, specs, replace(prepared, plan=plan))
@@ -262,7 +256,10 @@ def open_session(options: Options) -> Session:
 def run_config(options: Options) -> int:
     """What `python -m pipeline.run` does: print the plan, ask where money is spent, run it, sum it up."""
     started = time.monotonic()
-    session = open_session(options)
+    console = Console(soft_wrap=True, highlight=False)
+    if not options.dry_run:
+        sync_mirrors(load_run(options), console)
+    session = replace(open_session(options), console=console)
     session.say(render_plan(session.plan))
     refuse_nothing(session)
     if options.dry_run:
@@ -276,7 +273,7 @@ def run_config(options: Options) -> int:
         session.say("interrupted: run the same command again to resume")
     session.say(f"output: {session.prepared.store.uri} (run {result.run_id})")
     failed = any(outcome.status in {Status.FAILED, Status.BLOCKED} for outcome in result.outcomes)
-    return result.interrupted or (EXIT_JOBS_FAILED if failed else EXIT_DONE)
+    return result.interrupted or (EXIT_JOBS_FAILED if failed or not result.loaded else EXIT_DONE)
 
 
 def refuse_nothing(session: Session) -> None:
@@ -284,7 +281,7 @@ def refuse_nothing(session: Session) -> None:
     if not session.plan.jobs and not session.plan.skipped:
         area, period = session.config.area or "of the grid", session.config.period
         raise NothingToDoError(
-            f"no scene of any source meets area {area} and period {period.start:%Y-%m-%d} to "
+            f"no scene or profile of any source meets area {area} and period {period.start:%Y-%m-%d} to "
             f"{period.end:%Y-%m-%d} (end excluded): check area, period and sources"
         )
 

@@ -46,6 +46,7 @@ def run_demo(world: Path, output: Path, clusters: Mapping[str, Any]) -> Ran:
     """Run it in this process. world: the demo's, of any size. Fails unless every job is done."""
     sources = ("s2", "s1", "dem", "landsat", "s2_c1")
     sets = [f"sources.{name}.items={world}/{name}/collection.json" for name in sources]
+    sets.append(f"sources.argo.gdac={world}/argo")
     session = open_session(Options(CONFIG, sets=[*sets, f"clusters={json.dumps(clusters)}"], output=str(output)))
     result = session.run()
     assert [outcome.cause for outcome in result.outcomes if outcome.status is not Status.DONE] == []

@@ -22,4 +22,6 @@ def test_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     text = "".join(output.get("text", "") + output.get("data", {}).get("text/plain", "") for output in outputs)
     assert "dashboard: http://127.0.0.1:" in text
     assert text.count("done sentinel2/") == 2
+    assert text.count("done argo/") == text.count("done matchups/") == 2
+    assert "flag" in text and "surface, degrees C:" in text, "a ledger and profiles are shown"
     assert any("image/png" in output.get("data", {}) for output in outputs), "a tile is plotted"

@@ -28,6 +28,7 @@ from pipeline.config.period import PeriodConfig
 from pipeline.config.quality import QualityConfig
 from pipeline.config.section import Section
 from pipeline.config.source import OutputStorageConfig, SourceConfig
+from pipeline.config.stores import StoresConfig
 from pipeline.config.values import NAME_PATTERN, NAME_WORDS, FolderOrBucket, Name
 from pipeline.config.write import WriteConfig
 
@@ -78,6 +79,10 @@ class ProductConfig(Section):
 
     timeless: ClassVar[bool] = False
     """Its only period is `static`: it joins every other, and its source is searched without dates."""
+    afloat: ClassVar[bool] = False
+    """Its units are buckets of floats: no grid cuts it into tiles, and it needs no area."""
+    whole: ClassVar[bool] = False
+    """It is made from all that its inputs make, whatever their units and periods; its tiles are its own."""
 
     product: str = Field(description="Kind of product.")
     name: Name = Field(
@@ -171,12 +176,14 @@ class RunConfig(Section):
         default={}, description="Clusters by region; `default` serves the others.", json_schema_extra=_BY_NAME
     )
     run: RunSettings = Field(default=RunSettings(), description="How jobs are run.")
+    stores: StoresConfig | None = Field(default=None, description="Databases that show what is committed of profiles.")
 
     _variables: dict[KeyPath, str] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
     def _has_an_area(self) -> Self:
-        if self.area is None and any(self.grid_of(product).needs_area for product in self.products):
+        tiled = [product for product in self.products if not (product.afloat or product.whole)]
+        if self.area is None and any(self.grid_of(product).needs_area for product in tiled):
             raise ValueError("found no area; allowed: an area, and none only with grid: {kind: geobox, shape: ...}")
         return self
 
@@ -188,6 +195,11 @@ class RunConfig(Section):
                 other = entries.get(name)
                 if other is None:
                     continue  # told by name and line where names are compared
+                if other.afloat != product.whole:
+                    what = "profiles" if other.afloat else "tiles"
+                    raise ValueError(f"found {name}, which is of {what}, among the inputs of {product.name}")
+                if product.whole:
+                    continue
                 if self.write_of(other).cog is None:
                     raise ValueError(
                         f"found {name} among the inputs of {product.name}, but it writes no COG; allowed: write.cog"

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
+from pipeline.config.gdac import GDAC_KEYS, GdacKeys
 from pipeline.config.section import Section
 from pipeline.config.values import HttpUrl, Name, PathOrUrl
 from pipeline.types import Json
@@ -68,12 +69,14 @@ class FieldsConfig(Section):
         return exclude
 
 
-class SourceConfig(Section):
-    """Where data comes from: a STAC API, or items listed in a file."""
+class SourceConfig(GdacKeys):
+    """Where data comes from: a STAC API, items listed in a file, or a GDAC of Argo."""
 
     # For editors; the validator below says it in words.
     model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": ["stac", "collection"]}, {"required": ["items"]}]}
+        json_schema_extra={
+            "oneOf": [{"required": ["stac", "collection"]}, {"required": ["items"]}, {"required": ["gdac"]}]
+        }
     )
 
     stac: HttpUrl | None = Field(default=None, description="Address of a STAC API.")
@@ -120,14 +123,16 @@ class SourceConfig(Section):
 
     @model_validator(mode="after")
     def _one_catalogue(self) -> Self:
-        if (self.stac is None) == (self.items is None):
-            found = "neither stac nor items" if self.stac is None else "both stac and items"
-            raise ValueError(f"found {found}; allowed: exactly one of them")
+        found = [key for key in ("stac", "items", "gdac") if getattr(self, key) is not None]
+        if len(found) != 1:
+            raise ValueError(f"found {' and '.join(found) or 'none'}; allowed: exactly one of stac, items and gdac")
+        if self.gdac is None and (strange := sorted(self.model_fields_set.intersection(GDAC_KEYS))):
+            raise ValueError(f"found {', '.join(strange)} without gdac; allowed: beside gdac only")
         if self.stac is not None and self.collection is None:
             raise ValueError("found stac without collection; required: the name of a collection of that STAC API")
         for key in ("filter", "fields"):
             if self.stac is None and getattr(self, key) is not None:
-                raise ValueError(f"found {key} beside items; allowed: with stac only; query works with both")
+                raise ValueError(f"found {key} beside {found[0]}; allowed: with stac only; query works with both")
         if self.s3_credentials is not None and self.sign != "earthdata":
             raise ValueError("found s3_credentials without sign: earthdata; allowed: both or neither")
         return self

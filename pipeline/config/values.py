@@ -35,7 +35,8 @@ def _folder_or_bucket(value: str) -> str:
     return os.path.expanduser(value).rstrip("/") or "/"  # noqa: PTH111 (a Path would swallow the second / of s3://)
 
 
-def _beside_config(value: str, info: ValidationInfo) -> str:
+def beside_config(value: str, info: ValidationInfo) -> str:
+    """A relative path made absolute, from the folder of the config file; an address as it is."""
     if "://" in value or not info.context:
         return value
     return os.path.abspath(Path(info.context["folder"]) / Path(value).expanduser())  # noqa: PTH100 (keeps symbolic links)
@@ -77,6 +78,7 @@ def _ascending(value: tuple[int, int]) -> tuple[int, int]:
 Name = Annotated[str, _matching(NAME_PATTERN, NAME_WORDS)]
 """Safe in a path and in `--set`."""
 
+ArgoName = Annotated[str, _matching(r"^[A-Z][A-Z0-9_]*$", "Argo's name of a parameter in capitals, such as TEMP")]
 HttpUrl = Annotated[str, _matching(r"^https?://[^\s/]+(/\S*)?$", "an http:// or https:// address")]
 
 FolderOrBucket = Annotated[
@@ -89,12 +91,12 @@ FolderOrBucket = Annotated[
 PathOrUrl = Annotated[
     str,
     _matching(r"^((https?|s3)://[^/\s]+.*|/.*|[^:]+)$", "a path, or an http://, https:// or s3:// address"),
-    AfterValidator(_beside_config),
+    AfterValidator(beside_config),
 ]
 """A relative path counts from the config file's folder and is made absolute."""
 
 LocalFile = Annotated[
-    str, _matching(r"^(/.*|[^:]+)$", "the path of a file on this machine"), AfterValidator(_beside_config)
+    str, _matching(r"^(/.*|[^:]+)$", "the path of a file on this machine"), AfterValidator(beside_config)
 ]
 """A relative path counts from the config file's folder and is made absolute."""
 

@@ -25,7 +25,10 @@ def main(arguments: list[str] | None = None) -> int:
     done = f"made in {time.monotonic() - started:.0f} s" if world.made else "already there, left as it is"
     print(f"Demo world in {world.folder.resolve()}: {done}.")
     print(f"  {world.items} items like those of Sentinel-2, Sentinel-1, Landsat and the Copernicus DEM; June and July")
-    print("  2024, on both sides of the edge of two UTM zones; one file is broken on purpose")
+    print(
+        "  2024, on both sides of the edge of two UTM zones; and a GDAC of four Argo floats; one file of each is broken"
+    )
+    print("  on purpose")
     print(
         f"  {world.files} files, {world.size_bytes / 1e6:.0f} MB, digest {world.digest[:12]}; README.md there says more"
     )

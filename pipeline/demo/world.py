@@ -6,11 +6,13 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.demo import archives, catalog
 from pipeline.demo.archives import Stored
+from pipeline.demo.argo import BROKEN, UNLISTED, mirror_files
 from pipeline.demo.land import BANDS
 from pipeline.demo.landsat import landsat_layers, landsat_scenes
 from pipeline.demo.radar import radar_layers, radar_scenes
@@ -20,7 +22,7 @@ from pipeline.demo.scenes import PIXEL_M, SCENE_PX, Scene, pixels, scenes
 from pipeline.errors import PreflightError
 from pipeline.types import Json
 
-VERSION = 3
+VERSION = 4
 """Raised whenever other bytes are written: worlds of another version are made again."""
 STAMP = ".demo-world.json"
 _KEPT_OF_BROKEN = 0.62
@@ -31,8 +33,9 @@ _README = """\
 
 An invented landscape on the edge of UTM zones 32 and 33 (12 E, 44.88 N) in June and July 2024, seen by imitations of
 Sentinel-2 L2A (`s2`, `s2_c1`), of terrain-corrected Sentinel-1 (`s1`), of Landsat 8 and 9 (`landsat`), with its heights
-as an imitation of the Copernicus DEM (`dem`). Made by `python -m pipeline.demo`; nothing here was measured. Licence:
-CC0-1.0. All show one ground, and the optical ones of a day one sky, so results must agree.
+as an imitation of the Copernicus DEM (`dem`), and four Argo floats in its lake, which is deeper than it looks, as an
+imitation of a GDAC (`argo`). Made by `python -m pipeline.demo`; nothing here was measured. Licence: CC0-1.0. All show
+one ground, and the optical ones of a day one sky, so results must agree.
 
 What a reader has to get right:
 * `s2` mixes three ways to keep the radiometric offset (by item, also between neighbours on one day): baseline 02.14
@@ -48,6 +51,13 @@ What a reader has to get right:
 * `landsat` has its own scale and offset, quality in bits, and pixels whose corners lie 15 m beside multiples of 30 m.
 * One file is cut to {kept:.0%} of its length on purpose: {broken}.
   Its header, overview and first block read, the rest does not.
+* `argo`: cycles 1 and 2 of 9900101 have a real-time and a delayed-mode file, of which the second must win whatever
+  comes first; cycle 1 has a descending profile too. 9900102 has two profiles a cycle and estimated times throughout
+  (JULD_QC 8), cycles 3 and 5 without a place, cycle 4 with a bad time, cycle 6 with a wrong PROFILE_TEMP_QC. 9900215
+  has oxygen and chlorophyll in B-files beside its core files, and synthetic files of both; its salinity is on the
+  greylist from 2024-07-12. Cycle 6 of 9900216 lies elsewhere.
+* The index of `argo` does not name {unlisted}.
+* `argo/dac/{broken_float}` is cut to the same {kept:.0%}, under a whole header.
 """
 
 
@@ -69,7 +79,8 @@ def build_world(folder: Path, px: int = SCENE_PX) -> World:
     """Make the demo world in `folder`, or leave it as it is when every file of this version is there.
 
     px: pixels a side of a scene, a multiple of 64; tests make smaller worlds of the same ground. Bytes depend on
-    nothing but this code, px and the GDAL that compresses. Raises PreflightError when the folder holds something else.
+    nothing but this code, px and what compresses (GDAL, zlib). Raises PreflightError when the folder holds something
+    else.
     """
     before = _read_stamp(folder)
     if before is not None and (before.get("version"), before.get("px")) == (VERSION, px) and _is_whole(folder, before):
@@ -101,26 +112,30 @@ def _write_all(folder: Path, planned: tuple[Scene, ...], px: int) -> tuple[dict[
 
     def write(place: str, layers: Iterable[Layer], broken: str | None = None) -> list[Stored]:
         (folder / place).mkdir(parents=True, exist_ok=True)
-        stored = []
-        for layer in layers:
-            content = cog(layer)
-            if layer.key == broken:
-                content = content[: int(len(content) * _KEPT_OF_BROKEN)]
+        stored, several = [], list(layers)
+        for layer, whole in zip(several, pool.map(cog, several), strict=True):
+            content = whole[: int(len(whole) * _KEPT_OF_BROKEN)] if layer.key == broken else whole
             put(f"{place}/{layer.key}.tif", content)
             stored.append(Stored(layer.key, len(content), digests[f"{place}/{layer.key}.tif"]))
         return stored
 
     count = 0
-    for source in catalog.COLLECTIONS:
-        items = []
-        for item in _items(source, planned, px, write):
-            items.append(item)
-            put(f"{source}/{item['id']}/{item['id']}.json", _text(item))
-        put(f"{source}/collection.json", _text(catalog.collection(source, items)))
-        count += len(items)
+    with ThreadPoolExecutor() as pool:  # compression is most of what can be done side by side
+        for source in catalog.COLLECTIONS:
+            items = []
+            for item in _items(source, planned, px, write):
+                items.append(item)
+                put(f"{source}/{item['id']}/{item['id']}.json", _text(item))
+            put(f"{source}/collection.json", _text(catalog.collection(source, items)))
+            count += len(items)
+    for path, content in mirror_files().items():
+        (folder / "argo" / path).parent.mkdir(parents=True, exist_ok=True)
+        put(f"argo/{path}", content)
     put("catalog.json", _text(catalog.root()))
     broken = ", ".join(f"`{one.source}/{one.id}/{one.broken}.tif`" for one in planned if one.broken)
-    put("README.md", _README.format(kept=_KEPT_OF_BROKEN, broken=broken).encode())
+    unlisted = " and ".join(f"`{path}`" for path in UNLISTED)
+    text = _README.format(kept=_KEPT_OF_BROKEN, broken=broken, broken_float=BROKEN, unlisted=unlisted)
+    put("README.md", text.encode())
     return digests, count
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import date, datetime
 from enum import Enum
+from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from affine import Affine
@@ -101,13 +102,18 @@ def _container(origin: Any, inner: tuple[Any, ...], data: Json, where: str) -> A
 
 def _dataclass(kind: Any, data: Json, where: str) -> Any:
     _expect(dict, data, where)
-    hints, values = get_type_hints(kind, localns={"GeoBox": GeoBox}), {}  # imported there for type checks only
+    hints, values = _hints(kind), {}
     for one in fields(kind):
         if one.name in data:
             values[one.name] = _decode(hints[one.name], data[one.name], f"{where}.{one.name}")
         elif one.default is MISSING and one.default_factory is MISSING:
             raise StoreError(f"{where}.{one.name}: found nothing, expected a value; a newer version may read it")
     return kind(**values)
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind, localns={"GeoBox": GeoBox})  # imported there for type checks only
 
 
 def _of_any(kinds: tuple[Any, ...], data: Json, where: str) -> Any:

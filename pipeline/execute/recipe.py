@@ -24,7 +24,7 @@ from pipeline.products._base import Context
 from pipeline.types import Item, Job, Json, Period, Tile, Upstream
 
 FORMAT = 1
-_OF_THE_RUN = {"threads", "skip_missing", "max_missing_fraction"}
+_OF_THE_RUN = {"threads", "skip_missing", "max_missing_fraction", "store"}
 """Fields of a Context that no pixel depends on: the machine's, and when a job counts as failed. An item was made."""
 
 

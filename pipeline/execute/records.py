@@ -25,14 +25,16 @@ def new_run_id(now: datetime) -> str:
     return f"{start:%Y%m%dT%H%M%S}{start.microsecond // 1000:03d}Z-{secrets.token_hex(3)}"
 
 
-def begin_run(store: Store, run_id: str, config: Json, plan: Plan, snapshot: Path | None) -> None:
-    """Put config, snapshot and plan: the run exists from here on. Raises StoreError where it cannot write.
+def begin_run(store: Store, run_id: str, config: Json, plan: Plan, records: Sequence[Path]) -> None:
+    """Put config, what was searched (`records`) and plan: the run exists from here on.
+
+    Raises StoreError where it cannot write.
 
     Whoever begins a run holds its lease (`lease.run_lease`) from before until after its end.
     """
     store.put_bytes(json.dumps(config, indent=2).encode(), f"runs/{run_id}/config.json")
-    if snapshot is not None:
-        store.put_file(snapshot, f"runs/{run_id}/items.parquet")
+    for path in records:
+        store.put_file(path, f"runs/{run_id}/{path.name}")
     store.put_bytes("".join(_lines(plan)).encode(), f"runs/{run_id}/plan.jsonl")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +14,14 @@ from pathlib import Path
 from distributed import get_worker
 
 from pipeline.config import ProductConfig, QualityConfig
-from pipeline.errors import GroundswellError, MissingAssetsError, StoreError, TransientAssetError, TransientStoreError
+from pipeline.errors import (
+    GroundswellError,
+    MissingAssetsError,
+    MovedError,
+    StoreError,
+    TransientAssetError,
+    TransientStoreError,
+)
 from pipeline.execute.lease import scratch_prefix
 from pipeline.execute.quality import assess, look_again, refuse
 from pipeline.execute.recipe import write_inputs
@@ -31,6 +39,10 @@ from pipeline.write.stac import item_key
 from pipeline.write.store import Store
 
 logger = logging.getLogger(__name__)
+
+_MOVES = 20
+"""How often a partition is made again because somebody else replaced it meanwhile."""
+_PAUSE_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +76,16 @@ def run_group(group: Group, assignment: Assignment, attempt: int) -> list[Outcom
     gives RETRY while attempts are left, also when the loss would be within `missing_assets`: an outage of a minute must
     not become a gap for ever.
     """
+    for _ in range(_MOVES):
+        outcomes = _run_once(group, assignment, attempt)
+        if not any(outcome.error == MovedError.__name__ for outcome in outcomes):
+            break
+        # Somebody else was faster; that says nothing about whether the next attempt succeeds, so it costs none.
+        time.sleep(random.uniform(0, _PAUSE_S))  # noqa: S311 (so that two who meet do not meet again)
+    return outcomes
+
+
+def _run_once(group: Group, assignment: Assignment, attempt: int) -> list[Outcome]:
     started, jobs = time.perf_counter(), group.jobs
     logger.debug("begin %s", group.id)
     if assignment.differs is not None and (faults := assignment.differs()):
@@ -136,10 +158,13 @@ def _settled(job: Job, outcome: Outcome, made: Made, folder: Path, assignment: A
         cause = f"{passing[0].item}/{passing[0].asset}: {passing[0].cause}"
         return replace(outcome, status=Status.RETRY, error=passing[0].error, cause=cause)
     try:
-        made = replace(made, files=(*made.files, inputs_file(job, assignment, folder)))
+        if made.files:
+            made = replace(made, files=(*made.files, inputs_file(job, assignment, folder)))
         assessed = assess(job, made, assignment.limits, assignment.store)
         outcome = replace(outcome, quality=assessed.quality)
         refuse(job, assessed.quality, assignment.limits)
+        if not made.files:
+            return replace(outcome, status=Status.DONE, quality=assessed.quality)
         done, kept = _commit(job, assignment, assessed.made)
         quality = look_again(job, assessed, assignment.limits, assignment.store)
         outcome = replace(outcome, quality=quality)

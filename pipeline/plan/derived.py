@@ -16,7 +16,7 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True)
-class _Node:
+class Node:
     """A planned job as others see it that are made from it."""
 
     upstream: Upstream
@@ -31,18 +31,26 @@ class Planned:
 
     output_region: str | None = None
     """Where committed files lie; None: where they were made."""
-    _nodes: dict[tuple[str, str], dict[str, _Node]] = field(default_factory=lambda: defaultdict(dict))
+    _nodes: dict[tuple[str, str], dict[str, Node]] = field(default_factory=lambda: defaultdict(dict))
     """Product and tile → period → job."""
 
     def add(self, product: ProductPlan, job: Job) -> None:
         """Enter a job of a product."""
         days = _days(job) if product.series else 1
         rows, columns = job.tile.geobox.shape.yx
-        stored = int(rows * columns * product.out_bytes * days * COMPRESSION)
-        upstream = Upstream(job.product, job.kind, job.tile.id, job.period, job.fingerprint, days)
-        self._nodes[job.product, job.tile.id][job.period.id] = _Node(upstream, job.tile, job.region, stored)
+        # A table of profiles is about as large as the files that it is made from.
+        stored = job.read_bytes if product.afloat else int(rows * columns * product.out_bytes * days * COMPRESSION)
+        upstream = Upstream(
+            job.product, job.kind, job.tile.id, job.period, job.fingerprint, days, afloat=product.afloat
+        )
+        self._nodes[job.product, job.tile.id][job.period.id] = Node(upstream, job.tile, job.region, stored)
 
-    def of(self, product: str, tile: Tile, period: Period) -> list[_Node]:
+    def all_of(self, product: str) -> list[Node]:
+        """Every job of a product, by tile and period."""
+        named = sorted(key for key in self._nodes if key[0] == product)
+        return [node for key in named for _, node in sorted(self._nodes[key].items())]
+
+    def of(self, product: str, tile: Tile, period: Period) -> list[Node]:
         """The jobs of a product that one of this tile and period is made from.
 
         That of the same period, or of none; else all that share a moment with it.
@@ -105,7 +113,7 @@ def _job(
     product: ProductPlan,
     tile: Tile,
     period: Period,
-    nodes: Sequence[_Node],
+    nodes: Sequence[Node],
     planned: Planned,
     task_bytes: Mapping[str, int],
 ) -> Job:
@@ -142,7 +150,7 @@ def derived_job(
     )
 
 
-def _place(nodes: Sequence[_Node], output_region: str | None) -> tuple[str, int]:
+def _place(nodes: Sequence[Node], output_region: str | None) -> tuple[str, int]:
     """Where a job runs, of the regions of what it is made from, and what has to move there: as little as can be."""
     at: dict[str, int] = defaultdict(int)
     for node in nodes:

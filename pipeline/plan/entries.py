@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from pipeline.errors import PlanRefusedError
 from pipeline.plan.dates import DateChoice
@@ -55,6 +56,14 @@ class ProductPlan:
     """Given all items of its source: which tiles are made although none of them reaches there; None: no tile is."""
     dates: DateChoice | None = None
     """Only some days of each month; None: all."""
+    afloat: bool = False
+    """Its jobs are buckets of floats, each made anew in place when its files change."""
+    whole: bool = False
+    """It is made from all that its inputs make, on tiles of its own."""
+    tiles: tuple[Tile, ...] | None = None
+    """Where a whole product is made; None: on the run's tiles."""
+    around: timedelta = timedelta(0)
+    """Of the source of a whole product, what lies so far beyond a period is an input as well."""
     layers: frozenset[str] | None = None
     """Names of the layers that it makes, but for those of bits; None: known only when its inputs are."""
 
@@ -98,3 +107,8 @@ def job_document(
         )
     systems = {item.key: sorted({asset.grid.crs for asset in item.assets.values() if asset.grid}) for item in items}
     return {**document, "tile": {**document["tile"], "outline": tile.outline, "systems": systems}}
+
+
+def with_bands(item: Item, bands: tuple[str, ...]) -> Item:
+    """The item with the assets that a product reads: what others read of it is no input of its jobs."""
+    return replace(item, assets={band: item.assets[band] for band in bands if band in item.assets})

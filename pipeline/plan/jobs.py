@@ -15,10 +15,11 @@ from odc.geo.geobox import GeoBox
 
 from pipeline.errors import MemoryRefusedError
 from pipeline.plan.areas import possible_footprint
+from pipeline.plan.argo_jobs import argo_jobs, whole_jobs
 from pipeline.plan.curves import metres_a_unit, transformer
 from pipeline.plan.dates import DateChooser
 from pipeline.plan.derived import Planned, derived_jobs, in_order
-from pipeline.plan.entries import COMPRESSION, ProductPlan, Targets, job_document
+from pipeline.plan.entries import COMPRESSION, ProductPlan, Targets, job_document, with_bands
 from pipeline.plan.fingerprint import fingerprint
 from pipeline.plan.memory import Finest, project_memory
 from pipeline.plan.outlines import lonlat_outline, outline_in
@@ -63,7 +64,11 @@ def plan_jobs(
         target, done = targets[product.name], committed.get(product.name, ())
         if target.idle:
             notes.append(f"{product.name}: tiles are asked for in {target.idle}, but no period of it lies there")
-        if product.source is None:
+        if product.afloat:
+            found, more = argo_jobs(product, items, task_bytes[product.region])
+        elif product.whole:
+            found, more = whole_jobs(product, target, items, planned, task_bytes[product.region])
+        elif product.source is None:
             found, more = derived_jobs(product, target, planned, task_bytes)
         else:
             found, more = _source_jobs(product, target, items, task_bytes[product.region])
@@ -93,7 +98,7 @@ def _source_jobs(
         for period in target.periods_of(tile):
             within = [item for item in near if item.time in period]
             taken = chooser.of(tile, period, within) if chooser else within
-            chosen = tuple(_with_bands(item, product.bands) for item in taken)
+            chosen = tuple(with_bands(item, product.bands) for item in taken)
             if chosen or (bare is not None and not near and bare(tile)):
                 found.append(_job(product, tile, period, chosen, budget_bytes))
             else:
@@ -131,10 +136,6 @@ def _job(product: ProductPlan, tile: Tile, period: Period, items: tuple[Item, ..
         memory=memory,
         read_bytes=sum(_read_bytes(item, tile, product.in_bytes) for item in ordered),
     )
-
-
-def _with_bands(item: Item, bands: tuple[str, ...]) -> Item:
-    return replace(item, assets={band: item.assets[band] for band in bands if band in item.assets})
 
 
 def _read_bytes(item: Item, tile: Tile, pixel_bytes: int) -> int:

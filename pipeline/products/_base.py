@@ -14,6 +14,7 @@ from pipeline.plan.jobs import ProductPlan
 from pipeline.products._rights import united_rights
 from pipeline.read.access import Access
 from pipeline.types import Asset, AssetLoss, Item, Job, Made, MemoryPlan, Rights
+from pipeline.write.store import Store
 from pipeline.write.tile import WriteOptions
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class Context:
     max_missing_fraction: float
     threads: int
     """Reads in flight and kernels in parallel within one job."""
+    store: Store | None = None
+    """The output, for what reads it: partitions that are merged with, or made from."""
 
 
 class Product(Protocol):

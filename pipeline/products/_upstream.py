@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from pipeline.errors import StoreError, TransientStoreError
 from pipeline.products._rights import LICENSE_HREFS
 from pipeline.types import Asset, Band, Item, Job, Upstream
 from pipeline.write.outputs import Layer, parse_output
+from pipeline.write.partition import TABLES
 from pipeline.write.sound import get_item
 from pipeline.write.stac import item_key
 from pipeline.write.store import Store
+
+_EVER = datetime(1950, 1, 1, tzinfo=UTC)
+"""Of what has no time of its own: the day that Argo's times are counted from."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ def with_upstream(job: Job, store: Store) -> Job:
 
     Raises StoreError naming what is not committed, and TransientStoreError where the store cannot be reached.
     """
+    if any(one.afloat for one in job.upstream):
+        return replace(job, items=(*job.items, *(_partition(one, store) for one in job.upstream)))
     return replace(job, items=tuple(_committed(one, store) for one in job.upstream)) if job.upstream else job
 
 
@@ -38,6 +44,21 @@ def inputs_of(job: Job, product: str) -> tuple[CommittedItem, ...]:
     """The committed items of one of the products that a job is made from, in order of time."""
     found = [item for item in job.items if isinstance(item, CommittedItem) and item.source == product]
     return tuple(sorted(found, key=lambda item: (item.time, item.id)))
+
+
+def _partition(upstream: Upstream, store: Store) -> Item:
+    """Where the tables of a bucket of floats lie: always at the same keys, so nothing is asked for."""
+    folder = f"{store.uri.rstrip('/')}/data/{upstream.product}/{upstream.tile_id}/{upstream.period.id}"
+    return Item(
+        id=upstream.tile_id,
+        collection=upstream.product,
+        source=upstream.product,
+        time=_EVER,
+        solar_day=_EVER.date(),
+        geometry=None,
+        assets={name: Asset(name, f"{folder}/{name}.parquet") for name in TABLES},
+        updated=upstream.fingerprint,
+    )
 
 
 def _committed(upstream: Upstream, store: Store) -> CommittedItem:

@@ -53,6 +53,17 @@ class Access:
     """False for items that came over the network: their hrefs may not point into this machine's file system."""
 
 
+def s3_options(access: Access) -> dict[str, Any]:
+    """How s3fs opens what an access reaches. An endpoint of the environment is treated as one that was said."""
+    options: dict[str, Any] = {"anon": access.anonymous, "use_listings_cache": False}
+    if access.profile:
+        options["profile"] = access.profile
+    endpoint = access.endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if endpoint:  # other servers rarely have a DNS name per bucket
+        options |= {"endpoint_url": endpoint, "config_kwargs": {"s3": {"addressing_style": "path"}}}
+    return options
+
+
 def redact(text: str) -> str:
     """The same text with the values of signature parameters replaced by `***`."""
     return _SECRET_PARAMETERS.sub(r"\1***", text)

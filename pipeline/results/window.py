@@ -16,7 +16,7 @@ from zarr.abc.store import ByteRequest, Store
 from zarr.storage import FsspecStore, LocalStore, WrapperStore
 
 from pipeline.errors import PermanentAssetError
-from pipeline.read.access import Access
+from pipeline.read.access import Access, s3_options
 from pipeline.read.raster import attempt
 from pipeline.types import Asset
 from pipeline.write.outputs import Source
@@ -78,9 +78,4 @@ def _open_array(href: str, name: str, access: Access, _pid: int) -> zarr.Array[A
 def _store(href: str, access: Access) -> Store:
     if "://" not in href:
         return LocalStore(href, read_only=True)
-    options: dict[str, Any] = {"anon": access.anonymous, "use_listings_cache": False}
-    if access.profile:
-        options["profile"] = access.profile
-    if access.endpoint:  # other servers rarely have a DNS name per bucket
-        options |= {"endpoint_url": access.endpoint, "config_kwargs": {"s3": {"addressing_style": "path"}}}
-    return FsspecStore.from_url(href, storage_options=options, read_only=True)
+    return FsspecStore.from_url(href, storage_options=s3_options(access), read_only=True)

@@ -3,7 +3,7 @@
 Plain data only: no I/O, no Dask, no heavy import. Times are UTC; order is (y, x); bare numbers carry their unit.
 """
 
-from pipeline.types.inputs import Affine6, Asset, Grid, Item, Json, Period, Tile, Unit
+from pipeline.types.inputs import Affine6, Asset, FloatBucket, Grid, Item, Json, Period, Tile, Unit
 from pipeline.types.jobs import Job, MemoryPlan, Neighbour, Plan, Skip, Upstream
 from pipeline.types.outputs import (
     AssetLoss,
@@ -14,6 +14,7 @@ from pipeline.types.outputs import (
     Made,
     Outcome,
     Quality,
+    Replaced,
     Rights,
     Status,
     joined_attributions,
@@ -27,6 +28,7 @@ __all__ = [
     "DataFile",
     "DataObject",
     "Finding",
+    "FloatBucket",
     "Grid",
     "Item",
     "Job",
@@ -38,6 +40,7 @@ __all__ = [
     "Period",
     "Plan",
     "Quality",
+    "Replaced",
     "Rights",
     "Skip",
     "Status",

@@ -105,6 +105,18 @@ class Tile:
 
 
 @dataclass(frozen=True)
+class FloatBucket(Tile):
+    """Unit of the plan among floats: those whose WMO numbers differ in the last digit only.
+
+    Floats drift and their profiles are corrected in place and time, so what belongs together is told by what never
+    changes. Its geobox is the globe.
+    """
+
+    def identity(self) -> Json:
+        return {"id": self.id}
+
+
+@dataclass(frozen=True)
 class Period:
     """A named span of time, start included, end excluded; both None for a timeless product (id `static`)."""
 

@@ -18,6 +18,8 @@ class Upstream:
     fingerprint: str
     days: int = 1
     """Solar days that it holds layers of, where it is a series."""
+    afloat: bool = False
+    """Of a bucket of floats: replaced in place when its inputs change, so only the fingerprint names its state."""
 
     @property
     def job_id(self) -> str:

@@ -44,6 +44,16 @@ class DataObject:
 
 
 @dataclass(frozen=True)
+class Replaced:
+    """The state of a partition that its next one was made from."""
+
+    version: str | None
+    """What the store knew it by; None where there was none."""
+    generation: int
+    """Of the new one: one more than what it replaces, from 1. Its Parquet footer says it too."""
+
+
+@dataclass(frozen=True)
 class DataFile:
     """One finished, validated local file, or folder of objects, waiting to be committed."""
 
@@ -59,6 +69,9 @@ class DataFile:
     """Further STAC asset fields: `bands`, `proj:*`, `raster:*`."""
     objects: tuple[DataObject, ...] = ()
     """Of a folder: everything in it; `sha256` is that of the manifest that lists them, `size_bytes` their sum."""
+    replaces: Replaced | None = None
+    """Of a partition: it lies at a fixed key, `<key>.<suffix>`, and replaces what was there; None: its name holds
+    fingerprint and content, and it replaces nothing."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +125,8 @@ class Made:
     losses: tuple[AssetLoss, ...] = ()
     warnings: tuple[str, ...] = ()
     read_bytes: int = 0
+    geometry: Json = None
+    """GeoJSON, EPSG:4326, of what does not fill its tile; None: the tile's own footprint."""
 
 
 class Status(StrEnum):

@@ -16,13 +16,14 @@ from pipeline.execute.lease import LOCKS, RUN_LEASE, dead_scratch, is_held
 from pipeline.execute.records import current_items
 from pipeline.write.catalog import READS_AT_ONCE
 from pipeline.write.commit import fingerprint_of
+from pipeline.write.partition import is_partition
 from pipeline.write.sound import named_keys, read_item
 from pipeline.write.store import Entry, Store, Unfinished
 
 DAY_S = 86_400.0
 _DATA = re.compile(r"data/[^/]+/[^/]+/[^/]+/[^/]+_([0-9a-f]{12})_[0-9a-f]{12}(?:\.[^/]*)?(?:/.+)?")
 """Names that a commit gives; whatever else lies under data/ is somebody's, and is left alone."""
-_TEMPORARY = re.compile(r"(?:(?:collections|data|items|locks|mosaics|runs)/.*|)\.tmp-[0-9a-f]{32}")
+_TEMPORARY = re.compile(r"(?:(?:collections|data|indexes|items|locks|mosaics|runs)/.*|)\.tmp-[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,8 @@ def orphans(data: Iterable[Entry], names: set[str], kept: set[str], notes: list[
     for entry in data:
         match = _DATA.fullmatch(entry.key)
         if match is None:
-            foreign.append(entry.key)
+            # A partition is a commit by itself: an item that would name it may be on its way, or lost.
+            foreign += [] if is_partition(entry.key) else [entry.key]
         elif match[1] not in kept and not _is_named(entry.key, names):
             yield entry
     if foreign:

@@ -18,6 +18,7 @@ from pipeline.errors import EXIT_DONE, EXIT_JOBS_FAILED, ConfigError, StoreError
 from pipeline.execute.lease import scratch_prefix
 from pipeline.execute.recipe import Inputs, read_inputs, read_recipe, write_inputs
 from pipeline.execute.records import current_items
+from pipeline.plan.argo_jobs import whole_job
 from pipeline.plan.derived import derived_job
 from pipeline.plan.fingerprint import differences
 from pipeline.plan.jobs import ProductPlan, Targets, job_document, plan_jobs
@@ -100,6 +101,11 @@ def make_again(store: Store, inputs: Inputs, name: str, folder: Path) -> tuple[J
     entry, context = read_recipe(inputs.recipe, psutil.cpu_count() or 1)
     product = load_product(entry.product)
     plan = product.plan(entry, inputs.region, context.write, {})
+    if plan.afloat:
+        raise ConfigError(
+            f"{name}: found a partition, which holds the number of its state; to make it again from its files, run its "
+            "config with --overwrite"
+        )
     job = plan_again(plan, inputs)
     if job is None or job.fingerprint != inputs.fingerprint:
         document = job_document(plan, inputs.tile, inputs.period, inputs.items, inputs.upstream)
@@ -108,6 +114,7 @@ def make_again(store: Store, inputs: Inputs, name: str, folder: Path) -> tuple[J
             f"{name}: this version plans another job: fingerprint {job.fingerprint if job else 'none'}, expected "
             f"{inputs.fingerprint} ({changes}); install the version that the item names in processing:software"
         )
+    context = replace(context, store=store)
     (made,) = product.make([with_upstream(job, store)], entry, context, [folder], job.memory)
     document = write_inputs(job, plan, inputs.recipe)
     own = write_json_file(document, folder / "inputs.json", "inputs", title="Inputs and parameters")
@@ -117,6 +124,8 @@ def make_again(store: Store, inputs: Inputs, name: str, folder: Path) -> tuple[J
 def plan_again(plan: ProductPlan, inputs: Inputs) -> Job | None:
     """The one job of a tile and period, planned for half of the memory that is free on this machine."""
     budget = psutil.virtual_memory().available // 2
+    if plan.whole:
+        return whole_job(plan, inputs.tile, inputs.period, (inputs.items, inputs.upstream), budget)
     if inputs.upstream:
         return derived_job(plan, inputs.tile, inputs.period, inputs.upstream, (plan.region, budget))
     if not inputs.items:  # it was planned so by what its source had elsewhere

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,13 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.errors import OutputError, StoreError
+from pipeline.errors import OutputError, StoreError, TransientAssetError
 from pipeline.types import DataFile, Job, Json, Made
 from pipeline.write.files import json_bytes
+from pipeline.write.partition import put_item, put_partition, step
 from pipeline.write.stac import data_key, item_key, render_item
 from pipeline.write.store import Store
-
-logger = logging.getLogger(__name__)
 
 PUTS_AT_ONCE = 8
 """Objects of one folder in flight."""
@@ -43,26 +41,43 @@ def commit(store: Store, job: Job, made: Made, *, overwrite: bool = False, now: 
 
     Safe to do twice, or from two processes at once: names hold fingerprint and content, and the item is put only where
     none is. An item with the same fingerprint and the same files is the same commit. With `overwrite` the item is
-    replaced. Raises OtherFilesError when the item there names other files, StoreError when the store fails, and
-    OutputError when a local file is no longer the one that was validated.
+    replaced. Of a partition the put of its first file is the commit, and its item follows (see `partition`), unless
+    a file was lost for a passing cause. Raises MovedError when that was replaced meanwhile, OtherFilesError when the
+    item there names other files, StoreError when the store fails, and OutputError when a local file is no longer the
+    one that was validated.
     """
+    fixed = [file for file in made.files if file.replaces is not None]
+    version = None
+    if fixed:
+        for file in fixed:
+            _check_size(job, file.path, file.size_bytes)
+        version = put_partition(store, job, fixed)
     for file in made.files:
-        _step(f"data_put:{file.key}")
+        if file.replaces is not None:
+            continue
+        step(f"data_put:{file.key}")
         _put(store, job, file)
-        _step(f"data_put_done:{file.key}")
-    _step("item_render")
+        step(f"data_put_done:{file.key}")
+    step("item_render")
     item = render_item(job, made, created=now or datetime.now(UTC).replace(microsecond=0))
     data, key = json_bytes(item), item_key(job)
-    _step("item_put")
-    if overwrite:
+    written = sum(file.size_bytes for file in made.files)
+    step("item_put")
+    if version is not None and any(loss.error == TransientAssetError.__name__ for loss in made.losses):
+        # What could not be had today is asked for again: without its item the next run looks at the bucket once more.
+        store.delete(key)
+        return Committed(key, written, created=False)
+    if version is not None:
+        put_item(store, job, data, version, fixed[0])
+        created = True
+    elif overwrite:
         store.put_bytes(data, key)
         created = True
     else:
         created = store.put_new(data, key)
         if not created:
             _check_same(store, key, item)
-    _step("item_put_done")
-    written = sum(file.size_bytes for file in made.files)
+    step("item_put_done")
     return Committed(key, written + len(data) if created else written, created)
 
 
@@ -96,7 +111,7 @@ def _put(store: Store, job: Job, file: DataFile) -> None:
             _check_size(job, path, one.size_bytes)
             if len(on_their_way) == PUTS_AT_ONCE:
                 on_their_way.popleft().result()
-            _step(f"object_put:{file.key}/{one.key}")
+            step(f"object_put:{file.key}/{one.key}")
             on_their_way.append(pool.submit(store.put_file, path, f"{key}/{one.key}"))
         for put in on_their_way:
             put.result()
@@ -105,11 +120,6 @@ def _put(store: Store, job: Job, file: DataFile) -> None:
 def _check_size(job: Job, path: Path, expected: int) -> None:
     if (found := path.stat().st_size) != expected:
         raise OutputError(f"{job.id}: {path}: found {found} bytes, expected the {expected} validated")
-
-
-def _step(name: str) -> None:
-    """Announce a step just before it is taken: tests stop the process here."""
-    logger.debug("commit step %s", name)
 
 
 def _check_same(store: Store, key: str, item: Mapping[str, Json]) -> None:

@@ -76,6 +76,27 @@ class S3Store:
         return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
 
     def put_file(self, path: Path, key: str) -> None:
+        self._put_file(path, key)
+
+    def version_of(self, key: str) -> str | None:
+        try:
+            head: dict[str, str] = self._call("head_object", key)
+        except _MissingError:
+            return None
+        return head["ETag"]
+
+    def put_if(self, path: Path, key: str, version: str | None) -> str | None:
+        condition = {"IfNoneMatch": "*"} if version is None else {"IfMatch": version}
+        try:
+            answer: dict[str, str] = self._put_file(path, key, **condition)
+        except (_TakenError, _MissingError):
+            now = self.version_of(key)  # as with put_new, a put whose acknowledgement was lost is ours too
+            with path.open("rb") as handle:
+                digest = hashlib.file_digest(handle, "sha256").hexdigest()
+            return now if now is not None and self.digest(key)[1] == digest else None
+        return answer["ETag"]
+
+    def _put_file(self, path: Path, key: str, **condition: str) -> Any:
         size = path.stat().st_size
         if size > MAX_PUT_BYTES:
             raise StoreError(
@@ -84,7 +105,7 @@ class S3Store:
             )
         with path.open("rb") as handle:
             digest = hashlib.file_digest(handle, _md5).digest()
-            self._put(key, handle, digest)
+            return self._put(key, handle, digest, **condition)
 
     def put_bytes(self, data: bytes, key: str) -> None:
         self._put(key, data, _md5(data).digest())
@@ -165,10 +186,10 @@ class S3Store:
     def _full(self, key: str) -> str:
         return check_key(f"{self.prefix}/{check_key(key)}" if self.prefix else key)
 
-    def _put(self, key: str, body: bytes | BinaryIO, digest: bytes, **condition: str) -> None:
+    def _put(self, key: str, body: bytes | BinaryIO, digest: bytes, **condition: str) -> Any:
         kind = mimetypes.guess_type(key)[0] or "application/octet-stream"
         checksum = base64.b64encode(digest).decode("ascii")
-        self._call("put_object", key, Body=body, ContentMD5=checksum, ContentType=kind, **condition)
+        return self._call("put_object", key, Body=body, ContentMD5=checksum, ContentType=kind, **condition)
 
     def _call(self, operation: str, key: str, **arguments: Any) -> Any:
         body: bytes | BinaryIO | None = arguments.get("Body")
@@ -223,7 +244,7 @@ class _MissingError(StoreError):
 
 
 class _TakenError(StoreError):
-    """Something is already at the key of a put-if-absent."""
+    """Something is already at the key of a put-if-absent, or something else at that of a replacement."""
 
 
 @functools.lru_cache(maxsize=32)

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from typing import Any
 
 import rasterio
+from shapely.geometry import shape
 
 import pipeline
 from pipeline.errors import OutputError
@@ -37,6 +38,7 @@ EXTENSIONS = {
     "processing": "https://stac-extensions.github.io/processing/v1.2.0/schema.json",
     "proj": "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
     "raster": "https://stac-extensions.github.io/raster/v2.0.0/schema.json",
+    "sci": "https://stac-extensions.github.io/scientific/v1.0.0/schema.json",
 }
 """Extension schema by field prefix."""
 _KINDS = (
@@ -60,9 +62,11 @@ def item_key(job: Job | Upstream) -> str:
 def data_key(job: Job, file: DataFile) -> str:
     """Where a data file of a job lies: its name holds the fingerprint and the content, so no put can spoil another.
 
-    Of a folder, what its objects' keys begin with; the content is then its manifest's.
+    A partition's is fixed. Of a folder, what its objects' keys begin with; the content is then its manifest's.
     """
     folder = "/".join(_safe(part) for part in ("data", job.product, job.tile.id, job.period.id))
+    if file.replaces is not None:
+        return f"{folder}/{_safe(file.key)}{file.path.suffix}"
     return f"{folder}/{_safe(file.key)}_{job.fingerprint[:12]}_{file.sha256[:12]}{file.path.suffix}"
 
 
@@ -75,6 +79,8 @@ def render_item(job: Job, made: Made, *, created: datetime) -> dict[str, Json]:
     if "inputs" not in {file.key for file in made.files}:
         raise OutputError(f"{job.id}: no file with the key 'inputs'; expected the document of what it was made from")
     geometry, bbox = tile_footprint(job.tile.geobox)
+    if made.geometry is not None:
+        geometry, bbox = made.geometry, list(shape(made.geometry).bounds)
     assets = {file.key: _asset(job, file) for file in made.files}
     properties = _properties(job, made, created, assets)
     for name, value in properties.items():
@@ -183,10 +189,10 @@ def _software() -> dict[str, str]:
 
 
 def _times(job: Job, said: Mapping[str, Json]) -> dict[str, Json]:
-    """Start and end, both inclusive as in STAC; a timeless period takes those of its inputs, or else what is said."""
+    """Start and end, both inclusive as in STAC; a timeless period takes what is said, or else those of its inputs."""
     start, end = job.period.start, job.period.end
     if start is None or end is None:
-        if not job.items and said.keys() >= {"datetime", "start_datetime", "end_datetime"}:
+        if said.keys() >= {"datetime", "start_datetime", "end_datetime"}:
             return {}
         if not job.items:
             raise OutputError(f"{job.id}: a period without bounds and no input items leave the item without a time")
@@ -210,6 +216,7 @@ def _links(job: Job, made: Made) -> list[Json]:
     links += [
         {"rel": "derived_from", "href": f"../../{item_key(one)}", "type": ITEM_TYPE, "title": one.job_id}
         for one in job.upstream
+        if not one.afloat  # replaced in place: the link would soon lead nowhere
     ]
     return links
 

@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 from pipeline.errors import ConfigError, StoreError
 from pipeline.write.keys import TEMP_PREFIX, check_key, check_prefix
+from pipeline.write.lock import locked, state_of
 
 
 class Entry(NamedTuple):
@@ -57,6 +58,15 @@ class Store(Protocol):
         """Put only where nothing is; True when `key` now holds exactly `data`, False when it holds something else.
 
         Of many writers with different bytes exactly one gets True, also when the acknowledgement of its put was lost.
+        """
+
+    def version_of(self, key: str) -> str | None:
+        """What tells this state of `key` from every other one; None when there is no such key."""
+
+    def put_if(self, path: Path, key: str, version: str | None) -> str | None:
+        """Put a local file only where `key` is still at `version` (None: nothing is there); its new version, or None.
+
+        Of many writers that saw one version exactly one gets it, if no state ever comes again: bytes hold a counter.
         """
 
     def get_bytes(self, key: str) -> bytes:
@@ -135,6 +145,20 @@ class FolderStore:
         except _TakenError:
             return self.get_bytes(key) == data
         return True
+
+    def version_of(self, key: str) -> str | None:
+        with self._named(key, "look at"):
+            return state_of(self._path(key))
+
+    def put_if(self, path: Path, key: str, version: str | None) -> str | None:
+        target = self._path(key)
+        with self._named(key, "put"):
+            _make_folders(target.parent)
+            with locked(target):
+                if state_of(target) != version:
+                    return None
+                self.put_file(path, key)
+                return state_of(target)
 
     def get_bytes(self, key: str) -> bytes:
         path = self._path(key)

@@ -126,7 +126,7 @@ class ZarrTile:
             if missing := [str(day) for day in self._extent.days if filled.wants(day)]:
                 raise OutputError(f"{name}, band {band}: found no layer of {', '.join(missing)}; expected every day")
         with _named(name):
-            self._write_metadata()
+            consolidate(self._folder)
             objects = list_folder(self._folder)
         if found := {one.key for one in objects} ^ self._keys:
             raise OutputError(f"{name}: missing, or not expected: {', '.join(sorted(found))}")
@@ -169,18 +169,19 @@ class ZarrTile:
             config={"write_empty_chunks": True},
         )
 
-    def _write_metadata(self) -> None:
-        """All metadata once more in the root, so that a reader opens the store with one request and without a listing.
 
-        Not in the Zarr v3 specification, but what xarray looks for first; and never stale, as a store is never changed.
-        """
-        paths = sorted(self._folder.glob(f"*/{METADATA}"))
-        documents = {path.parent.name: json.loads(path.read_bytes()) for path in paths}
-        root = json.loads((self._folder / METADATA).read_bytes())
-        root["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": documents}
-        (self._folder / METADATA).write_bytes(json_bytes(root))
-        for path in paths:
-            path.write_bytes(json_bytes(documents[path.parent.name]))
+def consolidate(folder: Path) -> None:
+    """All metadata of a flat group once more in its root: a reader opens it with one request and without a listing.
+
+    Not in the Zarr v3 specification, but what xarray looks for first; and never stale, as a store is never changed.
+    """
+    paths = sorted(folder.glob(f"*/{METADATA}"))
+    documents = {path.parent.name: json.loads(path.read_bytes()) for path in paths}
+    root = json.loads((folder / METADATA).read_bytes())
+    root["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": documents}
+    (folder / METADATA).write_bytes(json_bytes(root))
+    for path in paths:
+        path.write_bytes(json_bytes(documents[path.parent.name]))
 
 
 @contextmanager

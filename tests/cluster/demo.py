@@ -16,8 +16,8 @@ from tests.faults._runs import CHECKOUT, Finished, Running, products
 
 SOURCES = ("s2", "s1", "dem", "landsat", "s2_c1")
 REGIONS = ("eu-central-1", "us-west-2")
-JOBS = 62
-"""Tiles of 256 pixels around the edge of two UTM zones, in two months, of six products."""
+JOBS = 66
+"""Tiles of 256 pixels around the edge of two UTM zones, in two months, of six products; and two of tables."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Demo:
     def start(self, *options: str) -> Running:
         """`python -m pipeline.run configs/demo.yaml` with only `clusters:` and the places of its files changed."""
         sets = [f"sources.{name}.items={self.world}/{name}/collection.json" for name in SOURCES]
+        sets.append(f"sources.argo.gdac={self.world}/argo")
         sets += ["grid.tile_px=256", f"clusters={json.dumps(self.clusters)}", f"output={self.output}"]
         config = str(CHECKOUT / "configs" / "demo.yaml")
         self.folder.mkdir(exist_ok=True)

@@ -110,8 +110,9 @@ run: {}
         'run.yaml:8: period.every: found "week"; allowed: one of day, dekad, 15d, month, quarter, season, year, span',
         "run.yaml:10: sources.s2: found stac without collection; required: the name of a collection of that STAC API",
         (
-            "run.yaml:12: sources.s2.regoin: unknown key (did you mean region?); allowed: stac, items, collection, "
-            "query, filter, fields, region, prefer, sign, s3_credentials, storage"
+            "run.yaml:12: sources.s2.regoin: unknown key (did you mean region?); allowed: gdac, dac, floats, kinds, "
+            "parameters, mirror, download, unlisted, multi_profile, limit, index, stac, items, collection, query, "
+            "filter, fields, region, prefer, sign, s3_credentials, storage"
         ),
         "run.yaml:13: sources.spare: found a source that no product uses; allowed: only sources in use",
         'run.yaml:16: products.0.source: found "s22" (did you mean s2?); allowed: a source, of s2, spare',

@@ -77,8 +77,9 @@ AT_THE_KEY = [
 ]  # fmt: skip
 
 AROUND_THE_KEY = [
-    ("sources.s2.stac", "null", "run.yaml:6: sources.s2: found neither stac nor items; allowed: exactly one of them"),
-    ("sources.s2.items", "x", "run.yaml:6: sources.s2: found both stac and items; allowed: exactly one of them"),
+    ("sources.s2.stac", "null", "run.yaml:6: sources.s2: found none; allowed: exactly one of stac, items and gdac"),
+    ("sources.s2.items", "x", ("run.yaml:6: sources.s2: found stac and items; "
+     "allowed: exactly one of stac, items and gdac")),
     ("sources.s2.collection", "null", ("run.yaml:6: sources.s2: found stac without collection; required: the name of a "
      "collection of that STAC API")),
     ("products.0.bands", "[red, red]", "run.yaml:8: products.0: allowed: each band once"),

@@ -175,13 +175,14 @@ def test_checksums_are_those_of_the_files(small_world: World) -> None:
 
 def test_config_points_at_the_world_and_asks_for_what_is_there() -> None:
     config = yaml.safe_load(CONFIG.read_text())
-    assert {name: source["items"] for name, source in config["sources"].items()} == {
-        name: f"../demo-world/{name}/collection.json" for name in ("s2", "s1", "dem", "landsat", "s2_c1")
+    assert {name: source.get("items") or source["gdac"] for name, source in config["sources"].items()} == {
+        **{name: f"../demo-world/{name}/collection.json" for name in ("s2", "s1", "dem", "landsat", "s2_c1")},
+        "argo": "../demo-world/argo",
     }
     regions = {name: source["region"] for name, source in config["sources"].items()}
     assert regions["s2"] == regions["s1"] == regions["dem"] != regions["landsat"] == regions["s2_c1"]
     kinds = [product["product"] for product in config["products"]]
-    assert {"sentinel2", "sentinel1", "dem", "landsat", "stack"} == {*kinds}
+    assert {"sentinel2", "sentinel1", "dem", "landsat", "stack", "argo", "matchups"} == {*kinds}
     assert config["period"] == {"start": date(2024, 6, 1), "end": date(2024, 8, 1), "every": "month"}
     west, _, east, _ = config["area"]["bbox"]
     assert west < 12 < east, "the area crosses the edge of the zones"

@@ -43,7 +43,7 @@ def test_it_holds_no_secret_and_gives_the_same_back(tmp_path: Path, monkeypatch:
     assignment = made.assignments()["sentinel2"]
     entry, context = read_recipe(recipe, assignment.context.threads)
     assert entry == assignment.entry
-    assert context == replace(assignment.context, skip_missing=True, max_missing_fraction=1.0)
+    assert context == replace(assignment.context, skip_missing=True, max_missing_fraction=1.0, store=None)
 
 
 def test_it_depends_on_neither_machine_nor_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ def plan(fingerprint: str) -> Plan:
 
 
 def run(store: FolderStore, run_id: str, fingerprint: str, *, finished: bool = True) -> None:
-    begin_run(store, run_id, {}, plan(fingerprint), None)
+    begin_run(store, run_id, {}, plan(fingerprint), ())
     if finished:
         finish_run(store, run_id, {})
 

@@ -185,7 +185,7 @@ def test_dry_run_writes_nothing(case: Case, capsys: pytest.CaptureFixture[str]) 
         (
             ["--set", "period.start=2023-06-01", "--set", "period.end=2023-08-01"],
             5,
-            "no scene of any source meets area",
+            "no scene or profile of any source meets area",
         ),
     ],
 )

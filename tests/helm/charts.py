@@ -76,7 +76,7 @@ VALUES: Mapping[str, dict[str, Any]] = {
             "serviceAccount": account("runner"),
         },
         "listener": {"enabled": True, "serviceAccount": account("listener")},
-        "argoSync": {"enabled": True, "serviceAccount": account("sync")},
+        "argoSync": {"enabled": True, "existingConfigMap": "gdac", "serviceAccount": account("sync")},
         "jupyter": JUPYTER,
         "metrics": {"monitors": True, "alerts": True, "dashboard": True, "labels": {"release": "prometheus"}},
     },
@@ -84,7 +84,7 @@ VALUES: Mapping[str, dict[str, Any]] = {
         "idleTimeoutSeconds": 0,
         "tls": {"enabled": False},
         "runner": {"enabled": True, "schedule": "0 3 * * *", "existingConfigMap": "night", "secrets": ["store"]},
-        "argoSync": {"enabled": True, "config": {"a": 1}, "args": ["--all"]},
+        "argoSync": {"enabled": True, "config": {"a": 1}, "args": ["--json"], "existingClaim": "gdac"},
         "worker": {
             "spot": True,
             "memory": "7500M",
@@ -96,7 +96,7 @@ VALUES: Mapping[str, dict[str, Any]] = {
     "drivers": {
         "cluster": {"enabled": False},
         "run": {"region": "eu-central-1"},
-        "argoSync": {"enabled": True},
+        "argoSync": {"enabled": True, "existingConfigMap": "gdac"},
         "runner": {
             "enabled": True,
             "schedule": "0 3 * * *",

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from pipeline import run
+from pipeline.cli import parser
 from pipeline.config import load_config
 from pipeline.errors import (
     EXIT_BAD_CONFIG,
@@ -134,15 +135,28 @@ def test_each_revision_runs_anew() -> None:
 
 
 def test_what_later_images_bring_is_off_and_named_as_such() -> None:
-    """Listener and sync: the values say which command the image must have."""
+    """The listener: the values say which command the image must have."""
     text = (Path(__file__).parents[2] / "helm" / "groundswell" / "values.yaml").read_text()
     values: dict[str, Any] = dict(chart().values)
-    for key, component in (("listener", "listener"), ("argoSync", "argo-sync")):
-        assert values[key]["enabled"] is False
-        command = driver("locked-down", component).container["command"]
-        line = next(one for one in text.splitlines() if one.startswith(f"{key}:"))
-        assert " ".join(command) in line
-        assert "for an image" in line
+    assert values["listener"]["enabled"] is False
+    command = driver("locked-down", "listener").container["command"]
+    line = next(one for one in text.splitlines() if one.startswith("listener:"))
+    assert " ".join(command) in line
+    assert "for an image" in line
+
+
+def test_the_copy_of_a_gdac_lies_where_it_is_told() -> None:
+    """The command is one that the command line understands; the copy outlives the pod where there is a claim."""
+    pod = driver("nightly", "argo-sync")
+    verb, *words = pod.container["command"][1:]
+    options = parser().parse_args([verb, *words])
+    assert (options.verb, str(options.config), options.json) == ("sync", "/etc/groundswell/run/config.yaml", True)
+    (mount,) = [one for one in pod.container["volumeMounts"] if one["name"] == "gdac"]
+    assert mount["mountPath"] == "/gdac"
+    claims = [one.get("persistentVolumeClaim") for one in pod.spec["volumes"] if one["name"] == "gdac"]
+    assert claims == [{"claimName": "gdac"}]
+    (without,) = [one for one in driver("locked-down", "argo-sync").spec["volumes"] if one["name"] == "gdac"]
+    assert "emptyDir" in without
 
 
 def test_the_listener_follows_the_queue_and_keeps_what_it_holds() -> None:

@@ -104,7 +104,8 @@ def test_pods_are_bounded(name: str, pod: Pod) -> None:
     (tmp,) = [one for one in pod.spec["volumes"] if one["name"] == "tmp"]
     assert quantity_bytes(tmp["emptyDir"]["sizeLimit"]) >= 2**28
     written = {one["mountPath"] for one in pod.container["volumeMounts"] if not one.get("readOnly")}
-    assert written == {"/tmp"} | ({"/notebooks"} if pod.component == "jupyter" else set())
+    kept = {"jupyter": {"/notebooks"}, "argo-sync": {"/gdac"}}
+    assert written == {"/tmp"} | kept.get(pod.component, set())
     assert variables(pod, made(name))["HOME"] == "/tmp"
 
 

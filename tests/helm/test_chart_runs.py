@@ -28,7 +28,7 @@ def demo(world: Path, output: Path) -> dict[str, Any]:
     config: dict[str, Any] = yaml.safe_load(CONFIG.read_text())
     del config["clusters"]
     for name, source in config["sources"].items():
-        source["items"] = f"{world}/{name}/collection.json"
+        source.update({"gdac": f"{world}/argo"} if "gdac" in source else {"items": f"{world}/{name}/collection.json"})
     period = {key: str(value) for key, value in config["period"].items()}  # Helm takes JSON, which has no dates
     return {**config, "output": str(output), "period": period}
 

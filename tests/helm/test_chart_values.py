@@ -100,6 +100,7 @@ ODD = {
         ({"autoscaling": {"mode": "none", "minimum": 0}}, "/autoscaling/minimum"),
         ({"jupyter": {**JUPYTER, "image": "registry:5000/jupyter"}}, "/jupyter/image"),
         ({"argoSync": {"enabled": True, "config": {"a": 1}, "existingConfigMap": "b"}}, "argoSync.existingConfigMap"),
+        ({"argoSync": {"enabled": True}}, "argoSync.config: found nothing"),
         ({"listener": {"enabled": True, "config": {"a": 1}, "existingConfigMap": "b"}}, "listener.existingConfigMap"),
         (
             {"runner": {"enabled": True, "config": {"a": 1}, "rbac": True, "serviceAccount": {"create": False}}},

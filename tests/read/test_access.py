@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import AssetError, PermanentAssetError, TransientAssetError
 from pipeline.read import lent
-from pipeline.read.access import Access, check_href, gdal_options, gdal_path, redact, sign
+from pipeline.read.access import Access, check_href, gdal_options, gdal_path, redact, s3_options, sign
 from tests.servers.faulty import Answer, always, run_faulty
 from tests.servers.tokens import TokenServer, run_token_server
 
@@ -230,3 +230,14 @@ def test_a_sources_own_s3_settings_reach_gdal() -> None:
     assert options["AWS_REQUEST_PAYER"] == "requester"
     assert not any(name.startswith("AWS_") for name in gdal_options("s3://bucket/x.tif", Access()))
     assert not any(name.startswith("AWS_") for name in gdal_options("https://host/x.tif", access))
+
+
+def test_an_endpoint_of_the_environment_is_as_good_as_one_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Buckets have no DNS name there either: `http://bucket.localhost` leads nowhere."""
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    assert s3_options(Access()) == {"anon": False, "use_listings_cache": False}
+    said = s3_options(Access(endpoint="http://localhost:1", profile="own"))
+    assert said["config_kwargs"] == {"s3": {"addressing_style": "path"}} and said["profile"] == "own"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:1")
+    assert s3_options(Access(profile="own")) == said

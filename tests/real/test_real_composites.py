@@ -21,6 +21,8 @@ from tests.real.test_real_scenes import COGS, HERE, raster, slovenia_items
 
 __all__ = ["slovenia_items"]
 
+pytestmark = pytest.mark.long
+
 MASK = ((0, 1, 3, 8, 9, 10), 1, 3)
 BARE = ("median", "mean", "min", "max", "p25", "best_pixel", "latest", "least_cloudy", "geomedian", "none")
 

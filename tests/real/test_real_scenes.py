@@ -23,6 +23,7 @@ from tests.products.plain import plain_clear
 from tests.schemas.validate import stac_errors
 from tests.servers.weed import S3Server
 
+pytestmark = pytest.mark.long
 HERE = Path(__file__).parent
 COGS = "raster/s2/e84v1_33TWL_cog"
 
@@ -157,7 +158,6 @@ def test_strict_validators_accept_the_cogs(shared_data: Path, slovenia_items: Pa
         assert "is a valid cloud optimized GeoTIFF" in done.stdout, done.stdout + done.stderr
 
 
-@pytest.mark.long
 def test_slovenia_on_s3_equals_slovenia_on_disk(
     shared_data: Path, slovenia_items: Path, tmp_path: Path, s3_server: S3Server
 ) -> None:

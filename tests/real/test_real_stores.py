@@ -20,6 +20,8 @@ from tests.servers.weed import S3Server
 
 __all__ = ["slovenia_items"]
 
+pytestmark = pytest.mark.long
+
 COMPOSITES = ("median", "mean", "min", "max", "p10", "p75", "best_pixel", "latest", "least_cloudy", "geomedian", "none")
 LAYERS = {"best_pixel": {"source", "doy"}, "latest": {"source", "doy"}, "least_cloudy": {"source", "doy"}}
 
@@ -67,7 +69,6 @@ def test_both_stores_hold_the_same_numbers(
     check_output(shared_data, output)
 
 
-@pytest.mark.long
 def test_both_stores_hold_the_same_numbers_on_s3(
     shared_data: Path, slovenia_items: Path, tmp_path: Path, s3_environment: None, s3_server: S3Server
 ) -> None:

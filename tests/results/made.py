@@ -38,7 +38,7 @@ def make(world: SmallWorld, *sets: str) -> Session:
 def finish(store: Store, plan: Plan, *, pages: bool = True) -> None:
     """What a run leaves at its end: its records, and the pages."""
     run_id = new_run_id(datetime.now(UTC))
-    begin_run(store, run_id, {}, plan, None)
+    begin_run(store, run_id, {}, plan, ())
     finish_run(store, run_id, {"run": run_id})
     keys: dict[str, list[str]] = {}
     for job_id, key in current_items(store).items():

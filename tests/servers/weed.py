@@ -18,6 +18,8 @@ from typing import Any
 
 import s3fs
 
+from tests.servers.guard import PID, guarded
+
 START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 3
 
@@ -107,11 +109,14 @@ def run_weed(binary: str, folder: Path, further: Sequence[str] = ()) -> Iterator
             env={**os.environ, "AWS_ACCESS_KEY_ID": server.key, "AWS_SECRET_ACCESS_KEY": server.secret},
             start_new_session=True,
         )
-    try:
-        _wait(server, process, log)
-        yield server
-    finally:
-        _stop(process)
+    (folder / PID).write_text(str(process.pid))
+    with guarded(folder, keep=True):
+        try:
+            _wait(server, process, log)
+            yield server
+        finally:
+            _stop(process)
+            (folder / PID).unlink()
 
 
 def _arguments(folder: Path) -> tuple[S3Server, list[str]]:

@@ -254,3 +254,38 @@ def test_relative_folders_are_fixed_when_opened(tmp_path: Path, monkeypatch: pyt
 
 def test_check_key_returns_the_key() -> None:
     assert check_key("data/é/x.tif") == "data/é/x.tif"
+
+
+def test_a_replacement_needs_the_state_it_was_made_from(store: Store, tmp_path: Path) -> None:
+    """put_if(version) puts where the key is still at that version, and only there; None is the version of nothing."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.write_bytes(b"first")
+    second.write_bytes(b"other")  # as many bytes
+    key = "data/p/levels.parquet"
+    assert store.version_of(key) is None
+    one = store.put_if(first, key, None)
+    assert one is not None and one == store.version_of(key)
+    assert store.put_if(second, key, None) is None
+    two = store.put_if(second, key, one)
+    assert two is not None and two not in (one, None) and two == store.version_of(key)
+    assert store.put_if(first, key, one) is None
+    assert store.get_bytes(key) == b"other"
+    store.delete(key)
+    assert store.put_if(first, key, two) is None
+    assert not store.exists(key)
+
+
+def test_of_many_replacements_of_one_state_exactly_one_wins(store: Store, tmp_path: Path) -> None:
+    """And no reader ever sees anything but one of them, whole. The bytes of each state are new, as a version may be."""
+    files = [tmp_path / f"{number}" for number in range(4)]
+    version = None
+    for round_ in range(3):
+        for number, file in enumerate(files):
+            file.write_bytes(bytes([number, round_]) * 1000)
+        with ThreadPoolExecutor(4) as pool:
+            state = version
+            won = list(pool.map(lambda file, state=state: store.put_if(file, "a/levels", state), files))
+        (version,) = [one for one in won if one is not None]
+        winner = next(file for file, one in zip(files, won, strict=True) if one is not None)
+        assert store.get_bytes("a/levels") == winner.read_bytes()
+        assert store.version_of("a/levels") == version

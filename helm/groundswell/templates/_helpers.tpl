@@ -133,6 +133,11 @@ DASK_DISTRIBUTED__WORKER__MEMORY__MAX_SPILL: {{ div (include "groundswell.bytes"
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- with .Values.argoSync -}}
+{{- if and .enabled (not .config) (not .existingConfigMap) -}}
+{{- fail "argoSync.config: found nothing; argoSync.enabled needs it, or argoSync.existingConfigMap" -}}
+{{- end -}}
+{{- end -}}
 {{- with .Values.runner -}}
 {{- if and .enabled .rbac (not .serviceAccount.create) (not .serviceAccount.name) -}}
 {{- fail "runner.rbac: found true beside runner.serviceAccount.create: false and no name; every pod of the namespace without an account would get its rights: name one" -}}

@@ -1,0 +1,76 @@
+"""Only who sees everything, and sees it last, may take away: older indices, those of a week, runs of single floats."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import StoreError
+from pipeline.plan.argo_schema import partition_key
+from pipeline.write.store import FolderStore
+from tests.products.argo_world import Listed, cast, core, partition, publish, rows
+
+OLD, NEW = "20240701000000", "20240801000000"
+R1 = core("R9900101_001.nc", OLD, cast(1, "R"))
+D1 = core("D9900101_001.nc", NEW, cast(1, "D", shift=0.5))
+R2 = core("R9900101_002.nc", OLD, cast(2, "A", shift=0.25))
+
+
+@pytest.fixture
+def mirror(tmp_path: Path) -> Listed:
+    return Listed(tmp_path / "gdac")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FolderStore:
+    return FolderStore(str(tmp_path / "out"))
+
+
+def modes(store: FolderStore) -> dict[int, str]:
+    return {row["cycle"]: row["data_mode"] for row in rows(store)}
+
+
+def test_an_older_index_changes_nothing(mirror: Listed, store: FolderStore) -> None:
+    newer = Listed(mirror.root, index="20240902000000").with_file(*D1)
+    publish(newer, store)
+    made, done = publish(mirror.with_file(*R1), store)
+    assert done is None
+    assert "20240902000000" in made.warnings[0]
+    assert modes(store) == {1: "D"}
+
+
+def test_an_index_of_one_week_only_adds_and_replaces(mirror: Listed, store: FolderStore) -> None:
+    publish(mirror.with_file(*R1).with_file(*R2), store)
+    publish(Listed(mirror.root, complete=False, index="20240908000000").with_file(*D1), store)
+    assert modes(store) == {1: "D", 2: "A"}
+    assert partition(store).footer.index_date == "20240908000000"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_run_of_one_float_keeps_what_the_greylist_says_of_the_others(
+    complete: bool, mirror: Listed, store: FolderStore
+) -> None:
+    """Its job has only its own float's lines; a run that lists the others again has theirs as they are now."""
+    both = mirror.with_file(*R1).with_file(*core("R9900102_001.nc", OLD, cast(1, wmo=9900102)))
+    grey = "9900101,PSAL,20240101,,4,drift,IN"
+    publish(replace(both, greylist=(grey,)), store)
+    other = {path: version for path, version in both.files.items() if "9900102" in path}
+    publish(replace(both, files=both.files if complete else other, complete=complete), store)
+    levels = partition(store).tables["levels"].to_pydict()
+    assert levels["psal_qc"] == ([1] if complete else [4]) * 5 + [1] * 5
+    assert partition(store).footer.greylist == (() if complete else (grey,))  # type: ignore[union-attr]
+
+
+def test_who_lists_some_files_only_does_not_replace_what_cannot_be_read(mirror: Listed, store: FolderStore) -> None:
+    """Nobody knows then what else was there; a run that lists everything makes it anew."""
+    both = mirror.with_file(*R1).with_file(*R2)
+    publish(both, store)
+    store.put_bytes(b"PAR1 nonsense PAR1", partition_key("argo", "990010x"))
+    some = replace(both, files={R2[0]: R2[2]}, complete=False)
+    with pytest.raises(StoreError, match=r"levels\.parquet: found no partition that can be read.*lists some"):
+        publish(some, store)
+    publish(both, store)
+    publish(some, store)
+    assert modes(store) == {1: "R", 2: "A"}
