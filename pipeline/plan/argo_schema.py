@@ -46,14 +46,15 @@ TEXTS = (
 
 _WORD = pa.dictionary(pa.int32(), pa.string())
 """Of words that every level repeats."""
-_WHO: tuple[tuple[str, pa.DataType], ...] = (
+WHO: tuple[tuple[str, pa.DataType], ...] = (
     ("wmo", pa.int32()),
     ("cycle", pa.int32()),
     ("direction", pa.string()),
     ("kind", pa.string()),
     ("profile_index", pa.int32()),
 )
-_WHERE: tuple[tuple[str, pa.DataType], ...] = (
+"""Identity of a profile, in every table of profiles."""
+WHERE: tuple[tuple[str, pa.DataType], ...] = (
     ("time", pa.timestamp("us", tz="UTC")),
     ("time_qc", pa.int8()),
     ("latitude", pa.float64()),
@@ -61,9 +62,10 @@ _WHERE: tuple[tuple[str, pa.DataType], ...] = (
     ("position_qc", pa.int8()),
     ("data_mode", pa.string()),
 )
+"""Its time and place, their flags, and its mode."""
 LEDGER = pa.schema(
     [
-        *_WHO,
+        *WHO,
         ("level", pa.int32()),
         ("parameter", pa.string()),
         ("rule", pa.string()),
@@ -95,7 +97,7 @@ def levels_schema(parameters: tuple[str, ...]) -> pa.Schema:
         name, number = parameter.lower(), number_type(parameter)
         best += [(name, number), (f"{name}_qc", pa.int8()), (f"{name}_error", number), (f"{name}_mode", pa.string())]
         original += [(f"{name}_{part}", pa.int8() if part.endswith("qc") else number) for part in ORIGINAL]
-    columns = [*_WHO, ("level", pa.int32()), *_WHERE, ("depth", pa.float32()), *best, *original, ("file", pa.string())]
+    columns = [*WHO, ("level", pa.int32()), *WHERE, ("depth", pa.float32()), *best, *original, ("file", pa.string())]
     return pa.schema([(name, _WORD if type_ == pa.string() else type_) for name, type_ in columns])
 
 
@@ -103,8 +105,8 @@ def levels_schema(parameters: tuple[str, ...]) -> pa.Schema:
 def profiles_schema(parameters: tuple[str, ...]) -> pa.Schema:
     """Columns of `profiles`: one row a profile, with its file, numbers of its levels, and what else the file says."""
     columns = [
-        *_WHO,
-        *_WHERE,
+        *WHO,
+        *WHERE,
         ("quality_status", pa.string()),
         ("adjusted", pa.bool_()),
         ("levels", pa.int32()),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import OutputError
 from pipeline.ops.matchups import window_statistics
+from pipeline.plan.argo_schema import WHERE, WHO
 from pipeline.products._matchups_config import MatchupsConfig
 from pipeline.products._matchups_floats import Floats
 from pipeline.products._matchups_pixels import Sampled
@@ -23,20 +24,7 @@ FORMAT = 1
 FOOTER = b"groundswell"
 """Key of the file's own document among its Parquet metadata."""
 PARQUET_TYPE = "application/vnd.apache.parquet"
-_PROFILE: tuple[tuple[str, pa.DataType], ...] = (
-    ("wmo", pa.int32()),
-    ("cycle", pa.int32()),
-    ("direction", pa.string()),
-    ("kind", pa.string()),
-    ("profile_index", pa.int32()),
-    ("time", pa.timestamp("us", tz="UTC")),
-    ("time_qc", pa.int8()),
-    ("latitude", pa.float64()),
-    ("longitude", pa.float64()),
-    ("position_qc", pa.int8()),
-    ("data_mode", pa.string()),
-    ("file", pa.string()),
-)
+_PROFILE: tuple[tuple[str, pa.DataType], ...] = (*WHO, *WHERE, ("file", pa.string()))
 _SCENE: tuple[tuple[str, pa.DataType], ...] = (
     ("collection", pa.string()),
     ("scene", pa.string()),

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from numpy.typing import NDArray
 
 from pipeline.demo.argo_file import Cast, Column, profile_file
@@ -24,7 +25,7 @@ from pipeline.types import Asset, Item, Job, Made
 from pipeline.write.commit import Committed, commit
 from pipeline.write.files import write_json_file
 from pipeline.write.profiles import Partition, read_partition
-from pipeline.write.store import Store
+from pipeline.write.store import FolderStore, Store
 from pipeline.write.tile import WriteOptions
 
 WHEN = datetime(2024, 6, 1, tzinfo=UTC)
@@ -169,3 +170,20 @@ def path_of(name: str) -> str:
 def core(name: str, version: str, *casts: Cast) -> tuple[str, bytes, str]:
     """What `Listed.with_file` takes."""
     return path_of(name), profile_file(casts, "core", version), version
+
+
+OLD, NEW = "20240701000000", "20240801000000"
+R1 = core("R9900101_001.nc", OLD, cast(1, "R"))
+D1 = core("D9900101_001.nc", NEW, cast(1, "D", shift=0.5))
+R2 = core("R9900101_002.nc", OLD, cast(2, "A", shift=0.25))
+"""One cycle in real time and delayed mode, and another one."""
+
+
+@pytest.fixture
+def mirror(tmp_path: Path) -> Listed:
+    return Listed(tmp_path / "gdac")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FolderStore:
+    return FolderStore(str(tmp_path / "out"))

@@ -15,6 +15,11 @@ from pipeline.products._argo_read import reader
 from pipeline.read.access import Access
 from pipeline.write.store import FolderStore
 from tests.products.argo_world import (
+    D1,
+    NEW,
+    OLD,
+    R1,
+    R2,
     Listed,
     cast,
     config_of,
@@ -22,27 +27,16 @@ from tests.products.argo_world import (
     job_of,
     jobs_of,
     make,
+    mirror,
     partition,
     path_of,
     publish,
     rows,
     same_tables,
+    store,
 )
 
-OLD, NEW = "20240701000000", "20240801000000"
-R1 = core("R9900101_001.nc", OLD, cast(1, "R"))
-D1 = core("D9900101_001.nc", NEW, cast(1, "D", shift=0.5))
-R2 = core("R9900101_002.nc", OLD, cast(2, "A", shift=0.25))
-
-
-@pytest.fixture
-def mirror(tmp_path: Path) -> Listed:
-    return Listed(tmp_path / "gdac")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> FolderStore:
-    return FolderStore(str(tmp_path / "out"))
+__all__ = ["mirror", "store"]
 
 
 def modes(store: FolderStore) -> dict[int, str]:

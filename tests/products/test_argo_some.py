@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from pipeline.errors import StoreError
 from pipeline.plan.argo_schema import partition_key
 from pipeline.write.store import FolderStore
-from tests.products.argo_world import Listed, cast, core, partition, publish, rows
+from tests.products.argo_world import (
+    D1,
+    OLD,
+    R1,
+    R2,
+    Listed,
+    cast,
+    core,
+    mirror,
+    partition,
+    publish,
+    rows,
+    store,
+)
 
-OLD, NEW = "20240701000000", "20240801000000"
-R1 = core("R9900101_001.nc", OLD, cast(1, "R"))
-D1 = core("D9900101_001.nc", NEW, cast(1, "D", shift=0.5))
-R2 = core("R9900101_002.nc", OLD, cast(2, "A", shift=0.25))
-
-
-@pytest.fixture
-def mirror(tmp_path: Path) -> Listed:
-    return Listed(tmp_path / "gdac")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> FolderStore:
-    return FolderStore(str(tmp_path / "out"))
+__all__ = ["mirror", "store"]
 
 
 def modes(store: FolderStore) -> dict[int, str]:

@@ -17,32 +17,26 @@ from pipeline.demo.argo_file import Column, profile_file
 from pipeline.errors import ConfigError
 from pipeline.write.store import FolderStore
 from tests.products.argo_world import (
+    D1,
+    NEW,
+    OLD,
+    R1,
+    R2,
     Listed,
     cast,
     config_of,
     core,
     job_of,
     make,
+    mirror,
     partition,
     path_of,
     publish,
     same_tables,
+    store,
 )
 
-OLD, NEW = "20240701000000", "20240801000000"
-R1 = core("R9900101_001.nc", OLD, cast(1, "R"))
-D1 = core("D9900101_001.nc", NEW, cast(1, "D", shift=0.5))
-R2 = core("R9900101_002.nc", OLD, cast(2, "A", shift=0.25))
-
-
-@pytest.fixture
-def mirror(tmp_path: Path) -> Listed:
-    return Listed(tmp_path / "gdac")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> FolderStore:
-    return FolderStore(str(tmp_path / "out"))
+__all__ = ["mirror", "store"]
 
 
 def test_best_values_and_originals_stand_beside_each_other(mirror: Listed, store: FolderStore) -> None:
