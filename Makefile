@@ -12,7 +12,7 @@ demo: $(READY)  ## make a small world in ./demo-world and run configs/demo.yaml 
 	@$(RUN)/python -m pipeline.run configs/demo.yaml
 
 test: $(READY)  ## the tests, offline, without system packages
-	$(RUN)/python -m pytest -m "not long"
+	$(RUN)/python -m pytest -m "not long and not full"
 
 check: $(READY)  ## format, lint, types, imports and structure
 	$(RUN)/ruff format --check .
@@ -21,14 +21,26 @@ check: $(READY)  ## format, lint, types, imports and structure
 	$(RUN)/lint-imports --no-logo
 	$(RUN)/python -m pytest -q tests/test_structure.py
 
-test-long: $(READY)  ## the tests that take minutes: kills, faults, servers, notebooks
-	$(RUN)/python -m pytest -m long
+test-long: $(READY)  ## the tests that take minutes: kills, faults, servers, browser, notebooks
+	$(RUN)/python -m pytest -m "long and not full"
+
+test-full: $(READY)  ## the same, and every further row of the fault matrix: an hour
+	$(RUN)/python -m pytest -m "long or full"
+
+kills: $(READY)  ## 200 jobs ended at any step of their commit; prints what was doubled and what differs (SEED=1)
+	@$(RUN)/python -m tests.faults.kills
 
 bench: $(READY)  ## the product beside its peers and beside the floor: 25 minutes on a quiet machine (REPEAT=5 BENCH_DATA=folder)
 	@$(RUN)/python -m tests.benchmarks
 
 bench-quick: $(READY)  ## whether `make bench` works, on small scenes: a minute; its figures mean nothing
 	@REPEAT=1 $(RUN)/python -m tests.benchmarks --quick
+
+bench-campaign: $(READY)  ## 100,000 jobs planned, run and found committed again: half an hour (JOBS=100000)
+	@$(RUN)/python -m tests.benchmarks.campaign
+
+bench-estimate: $(READY)  ## what runs were expected to take beside what they took: some minutes
+	@$(RUN)/python -m tests.benchmarks.estimate
 
 bench-argo: $(READY)  ## Argo files to a table, beside netCDF4 and plain xarray: a minute or two (REPEAT=5 ARGO_DATA=folder)
 	@$(RUN)/python -m tests.benchmarks.argo
@@ -78,4 +90,4 @@ $(READY): constraints.txt pyproject.toml
 
 include cluster/cloud.mk
 
-.PHONY: help demo test check test-long bench bench-quick bench-argo run-single run-batch pins clean
+.PHONY: help demo test check test-long test-full kills bench bench-quick bench-argo bench-campaign bench-estimate run-single run-batch pins clean

@@ -17,6 +17,8 @@ from cluster.backend import ClusterError, Found
 from cluster.settings import DASK, ENVIRON
 from cluster.spec import ClusterSpec
 
+_LOOK_S = 5.0
+
 
 class LocalBackend:
     """Worker processes beside the client, reachable from this machine only."""
@@ -52,7 +54,7 @@ class LocalBackend:
                 ) from error
             scheduler: Any = cluster.scheduler
             scheduler.http_application.add_application(_LaterDashboard(scheduler))
-            with cluster, Client(cluster, set_as_default=False) as client:
+            with cluster, Client(cluster, set_as_default=False) as client, _manned(cluster):
                 if adapt is not None:
                     cluster.adapt(**adapt)
                 yield client
@@ -78,6 +80,29 @@ class _LaterDashboard:
 
         dashboard.connect(application, self._scheduler.http_server, self._scheduler)
         return application.find_handler(request, **kwargs)
+
+
+@contextmanager
+def _manned(cluster: LocalCluster) -> Iterator[None]:
+    """Workers that are gone are replaced, whatever became of them.
+
+    Dask starts a worker anew that crashed, but not one that left in good order; and one that takes longer to come back
+    than its `lost-worker-timeout` of 15 s, as on a busy machine, it strikes off and forgets.
+    """
+    ended = threading.Event()
+    loop: Any = cluster.loop
+
+    def look() -> None:
+        while not ended.wait(_LOOK_S):
+            loop.add_callback(lambda: cluster.scale(len(cluster.worker_spec)))
+
+    thread = threading.Thread(target=look, name="groundswell-manned", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 @contextmanager

@@ -24,6 +24,10 @@ DASK: Mapping[str, Any] = {
     # Where gilknocker is installed, its thread asks for the lock of an interpreter that ends, and so aborts about one
     # worker in two hundred with "FATAL: exception not rethrown".
     "distributed.admin.system-monitor.gil.enabled": False,
+    # A record of 1 kB each on the scheduler; Dask keeps five times as many.
+    "distributed.scheduler.dashboard.tasks.task-stream-length": 20_000,
+    # Every connection keeps its last messages, of up to 1 MB each: Dask's thousand of them are all the tasks sent.
+    "distributed.admin.low-level-log-length": 20,
 }
 """Of client, scheduler and workers; keys as in `dask.config`."""
 

@@ -35,6 +35,8 @@ class ClusterSpec:
     worker_memory_bytes: int
     minimum: int | None = None
     """Worker processes, at least; nothing: always as many as `workers`."""
+    shards: int = 1
+    """So many clusters of this shape share the region's jobs, each with its own scheduler."""
     run: str = ""
     """Id of the run that it serves, in the name and a label of everything that is made for it."""
     located: str | None = None
@@ -48,8 +50,13 @@ class ClusterSpec:
 
     @property
     def slots(self) -> int:
-        """Tasks that can run at once, at most."""
+        """Tasks that can run at once on one cluster, at most."""
         return self.workers * self.threads
+
+    @property
+    def total_slots(self) -> int:
+        """Tasks that can run at once in the region, at most."""
+        return self.slots * self.shards
 
     @property
     def least(self) -> int:

@@ -56,13 +56,7 @@ def parser() -> argparse.ArgumentParser:
         _add(verbs, "explain", "say why a tile's jobs would be made again, or not"),
         ("tile", "TILE", "tile id such as 33N-024-0246, or a job id product/tile/period"),
     )
-    status = _output(_add(verbs, "status", "say how far a run has come, wherever it is at work"))
-    status.add_argument("--run", metavar="ID", help="a run by its id; default: the newest")
-    status.add_argument("--json", action="store_true")
-    verify = _output(_add(verbs, "verify", "check that everything committed is there, as it was committed"))
-    verify.add_argument("--product", metavar="NAME", help="only the items of one product")
-    verify.add_argument("--all", action="store_true", help="also items that are not current")
-    verify.add_argument("--quick", action="store_true", help="names and sizes only, no data is read")
+    _runs(verbs)
     vacuum = _output(_add(verbs, "vacuum", "remove what no item names and no run is at work on"))
     vacuum.add_argument(
         "--older-than", type=duration_s, default=86_400.0, metavar="AGE", help="0, 30min, 24h (the default), 7d"
@@ -106,6 +100,29 @@ def duration_s(text: str) -> float:
     if match is None:
         raise argparse.ArgumentTypeError(f"found {text!r}; allowed: 0, 90s, 30min, 24h, 7d")
     return float(match[1]) * _UNITS_S[match[2]]
+
+
+def _runs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Verbs about runs, and about what they left."""
+    status = _output(_add(verbs, "status", "say how far a run has come, wherever it is at work"))
+    status.add_argument("--run", metavar="ID", help="a run by its id; default: the newest")
+    status.add_argument("--json", action="store_true")
+    status.add_argument(
+        "--follow", action="store_true", help="go on until it has ended; exit 1 where it did not end well"
+    )
+    status.add_argument("--every", type=duration_s, default=10.0, metavar="TIME", help="with --follow; default: 10s")
+    report = _output(_add(verbs, "report", "write the report of a run anew, from its records: a page, tables, plots"))
+    report.add_argument("--run", metavar="ID", help="a run by its id; default: the newest")
+    report.add_argument("--to", metavar="FOLDER", help="a folder or s3:// address; default: runs/<id>/report/")
+    report.add_argument("--no-plots", action="store_false", dest="plots", help="no PNG")
+    report.add_argument("--json", action="store_true", help="print the account as JSON, write nothing")
+    verify = _output(_add(verbs, "verify", "check that everything committed is there, as it was committed"))
+    verify.add_argument("--product", metavar="NAME", help="only the items of one product")
+    verify.add_argument("--all", action="store_true", help="also items that are not current")
+    verify.add_argument("--quick", action="store_true", help="names and sizes only, no data is read")
+    verify.add_argument(
+        "--repair", action="store_true", help="withdraw what is wrong: the next run makes exactly that again"
+    )
 
 
 def _add(verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str) -> argparse.ArgumentParser:

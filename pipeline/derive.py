@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from tempfile import gettempdir
 
 from pipeline.config import RunConfig
 from pipeline.errors import GroundswellError, StoreError
@@ -18,12 +19,22 @@ from pipeline.write.store import Store
 _ATTEMPTS = 5
 
 
-def refresh_catalog(store: Store, name: str, say: Callable[[str], None], *, made_any: bool) -> None:
+def refresh_catalog(
+    store: Store,
+    name: str,
+    say: Callable[[str], None],
+    *,
+    made_any: bool,
+    known: Mapping[str, Mapping[str, str]] | None = None,
+) -> None:
     """Pages and table for what is current now; every job is committed by then, so a failure is a warning and no more.
 
     Another run may end meanwhile and know less: whoever writes last looks again.
+    known: what a run that made nothing has listed of its products; where the pages are of that, nothing is listed anew.
     """
     try:
+        if known is not None and not made_any and catalog_is_current(store, current_by_product(store, known)):
+            return
         for _ in range(_ATTEMPTS):
             current = current_by_product(store)
             if not made_any and catalog_is_current(store, current):
@@ -32,6 +43,9 @@ def refresh_catalog(store: Store, name: str, say: Callable[[str], None], *, made
             made_any = False
     except StoreError as error:
         say(f"warning: the catalogue pages were not rebuilt, the next run will try again: {error}")
+    except OSError as error:  # of this machine: full, most likely
+        where = f"scratch folder {gettempdir()}: {error}"
+        say(f"warning: the catalogue pages were not rebuilt, the next run will try again: {where}")
 
 
 def refresh_profiles(store: Store, config: RunConfig, plots: Mapping[str, str], say: Callable[[str], None]) -> bool:

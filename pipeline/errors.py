@@ -4,6 +4,8 @@
     ├── ConfigError                  the YAML file or the command line is wrong: fix it (exit 2)
     ├── PreflightError               nothing was started: output not writable, no credentials, no cluster (exit 3)
     ├── NothingToDoError             input was required and there was none (exit 5)
+    ├── StoppedError                 a run ended early on purpose: budget, credentials, disk; resumable (exit 3)
+    ├── ClaimedError                 all that is left to do is being done by another run (exit 4)
     ├── CatalogError                 a catalogue cannot be read or is not STAC (exit 3: the plan was never made)
     ├── PlanRefusedError             the plan cannot run as asked (exit 3)
     │   └── MemoryRefusedError       one strip of a job does not fit a worker
@@ -15,7 +17,11 @@
         ├── QualityError             a finished tile is worse than `quality` allows; nothing was committed
         ├── MisalignedError          a layer that a job is made from is not on the tile's own grid
         ├── OutputError              an output file failed its own validation before upload
+        ├── DeadlineError            an attempt took longer than `run.job_timeout_s`; its worker was ended
+        ├── PoisonError              a job that ends every worker that it is given to
+        ├── ClusterLostError         a region has no cluster any more
         └── StoreError               the output store refused or lost a request
+            ├── CredentialsError     the credentials ran out or were withdrawn: no job can succeed any more
             └── TransientStoreError  worth another attempt
                 └── MovedError       what was to be replaced is no longer what it was: made again at once
 
@@ -83,6 +89,18 @@ class MemoryRefusedError(PlanRefusedError):
         return MemoryRefusedError(f"{job_id} in region {region}: {told}", self.needed_bytes, region)
 
 
+class StoppedError(GroundswellError):
+    """A run ended before its end on purpose, and says why; what is committed is kept, and it can be resumed."""
+
+    exit_code = EXIT_PREFLIGHT
+
+
+class ClaimedError(GroundswellError):
+    """All jobs that are left are being made by another run; the message names it, its process and its age."""
+
+    exit_code = EXIT_CLAIMED
+
+
 class JobError(GroundswellError):
     """One job failed; it is named, and no other job stops because of it."""
 
@@ -129,6 +147,22 @@ class OutputError(JobError):
 
 class StoreError(JobError):
     """The output store refused or lost a request; the message names bucket or folder, key and operation."""
+
+
+class DeadlineError(JobError):
+    """An attempt took longer than `run.job_timeout_s`; its worker was ended, and nothing was committed."""
+
+
+class PoisonError(JobError):
+    """A job that ends every worker that it is given to; it is set aside, with its command to replay it."""
+
+
+class ClusterLostError(JobError):
+    """The job's region lost its cluster, as often as `run.cluster_restarts` allows."""
+
+
+class CredentialsError(StoreError):
+    """The credentials ran out or were withdrawn, and fresh ones were refused as well: the whole run stops."""
 
 
 class TransientStoreError(StoreError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -10,12 +10,15 @@ from pathlib import Path
 from pipeline.config import GridConfig, ProductConfig, RunConfig, SourceConfig, load_config
 from pipeline.config.options import Options
 from pipeline.errors import ConfigError
+from pipeline.execute.listings import Listings
 from pipeline.floats import Afloat, environment_sets, find_floats
 from pipeline.plan.argo_jobs import left_buckets
 from pipeline.plan.dates import cell_of
 from pipeline.plan.jobs import BEYOND_PX, ProductPlan, Targets, padded, plan_jobs
+from pipeline.plan.made import by_product
 from pipeline.plan.memory import first_fit
 from pipeline.plan.neighbours import with_neighbours
+from pipeline.plan.only import only
 from pipeline.plan.outlines import covering_boxes
 from pipeline.plan.periods import STATIC, idle_years, periods_by_tile, periods_of
 from pipeline.plan.tiles import plan_tiles
@@ -48,6 +51,10 @@ class Prepared:
     """By region, the memory that one task may use: of what was offered, the first that all jobs fit."""
     afloat: Afloat = field(default_factory=Afloat)
     """The floats of its sources of Argo."""
+    committed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By product, item key by fingerprint of what was committed; empty where it is made anew anyway."""
+    since: str | None = None
+    """Of `removals`, from before that was listed."""
 
 
 def load_run(options: Options) -> RunConfig:
@@ -66,16 +73,18 @@ def prepare(
     snapshot: Path | None = None,
     overwrite: bool = False,
     narrowed: bool = False,
+    replay: Collection[str] | None = None,
 ) -> Prepared:
     """Search (or replay a snapshot), list what is committed, and plan the rest.
 
     narrowed: for this time only some floats are asked for, so nothing is made that is of all of them together.
-    offers: region → memory that one task may use, the best one first; a larger one is taken where a job needs it.
+    replay: ids of the only jobs that are wanted; None: all. offers: region → memory that one task may use, the best one
+    first; a larger one is taken where a job needs it.
     Raises ConfigError, CatalogError, StoreError, PlanRefusedError.
     """
-    storage = config.storage
-    store = open_store(config.output, endpoint=storage.endpoint, profile=storage.profile, anonymous=storage.anonymous)
+    store = open_output(config, config.output)
     products = plan_products(config)
+    committed = Listings(store, {one.name: _listing(one) for one in products} if not overwrite else {})
     targets = plan_targets(config, products)
     catalogues = {name: source for name, source in config.sources.items() if source.gdac is None}
     if snapshot is not None:
@@ -89,23 +98,24 @@ def prepare(
         )
     afloat = find_floats(config, snapshot)
     items = (*select_items(found, _aliases(config), config.sources), *afloat.items)
-    committed: dict[str, Mapping[str, str]] = {}
-    if not overwrite:
-        committed = {
-            product.name: (list_partitions if product.afloat else list_committed)(store, product.name)
-            for product in products
-        }
     planned = [product for product in products if not (narrowed and product.whole)]
     plan, taken = first_fit(
-        lambda task_bytes: plan_jobs(planned, targets, items, committed, task_bytes, storage.region), offers
+        lambda task_bytes: plan_jobs(planned, targets, items, committed, task_bytes, config.storage.region),
+        offers,
     )
     plan = with_neighbours(plan, targets)
+    if replay is not None:
+        plan = only(plan, replay)
     told = (load_product(entry.product).notes(entry, _of_sources(items, entry.sources)) for entry in config.products)
     left = [f"{one.name}: not made from a choice of floats" for one in products if one not in planned]
     for one in products:
         left += left_buckets(one, items, committed.get(one.name, {}).values()) if one.afloat else ()
     plan = replace(plan, notes=(*found.notes, *afloat.notes, *left, *chain.from_iterable(told), *plan.notes))
-    return Prepared(store, found, products, targets, items, plan, taken, afloat)
+    return Prepared(store, found, products, targets, items, plan, taken, afloat, dict(committed), committed.since)
+
+
+def _listing(product: ProductPlan) -> Callable[[Store, str], Mapping[str, str]]:
+    return list_partitions if product.afloat else list_committed
 
 
 def _of_sources(items: Sequence[Item], sources: Collection[str]) -> list[Item]:
@@ -200,6 +210,12 @@ def access_of(source: SourceConfig) -> Access:
     )
 
 
+def open_output(config: RunConfig, uri: str) -> Store:
+    """A store that is reached as the output is."""
+    storage = config.storage
+    return open_store(uri, endpoint=storage.endpoint, profile=storage.profile, anonymous=storage.anonymous)
+
+
 def output_access(config: RunConfig) -> Access:
     """How committed files are read again."""
     storage = config.storage
@@ -250,7 +266,14 @@ def _header_reader(config: RunConfig) -> HeaderReader:
 
 
 def remote_products(jobs: Sequence[Job], store: Store) -> set[str]:
-    """Products whose files come over the network; the files of one scene lie in one place."""
-    first = ((job.product, next(iter(job.items[0].assets.values()), None)) for job in jobs if job.items)
-    found = {product for product, asset in first if asset is not None and "://" in asset.href}
-    return found | {job.product for job in jobs if job.upstream and "://" in store.uri}
+    """Products whose files come over the network: all files of one product lie in one place, so one of them tells."""
+    found = set()
+    for product, of_product in by_product(jobs):
+        for job in of_product:
+            places = [asset.href for item in job.items[:1] for asset in item.assets.values()][:1]
+            places += [store.uri] if job.upstream else []
+            if any("://" in place for place in places):
+                found.add(product)
+            if places:
+                break
+    return found

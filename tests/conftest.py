@@ -42,6 +42,14 @@ def no_network() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Runs of tests are neither estimated by this machine's own journals nor put among them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 def _guarded(connect: Callable[[socket.socket, Any], Any]) -> Callable[[socket.socket, Any], Any]:
     def guarded(self: socket.socket, address: Any) -> Any:
         remote = self.family in {socket.AF_INET, socket.AF_INET6} and self.type == socket.SOCK_STREAM

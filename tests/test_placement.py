@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import signal
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from affine import Affine
-from distributed import Client
 from odc.geo.geobox import GeoBox
 
-from cluster.backend import BACKENDS, ClusterError
+from cluster.backend import BACKENDS
 from cluster.spec import SPECS, ClusterSpec, ExistingSpec, HelmSpec, KubernetesSpec, LocalSpec, TlsFiles
-from pipeline import placement
 from pipeline.config import clusters
-from pipeline.errors import PlanRefusedError, PreflightError
-from pipeline.placement import cluster_specs, open_clusters, versions_check, with_crossings
+from pipeline.errors import PlanRefusedError
+from pipeline.placement import cluster_specs, versions_check, with_crossings
 from pipeline.types import Job, MemoryPlan, Period, Plan, Tile
 from pipeline.write.store import open_store
 from tests.configs import faults, load
@@ -105,8 +95,8 @@ def test_every_key_of_a_section_reaches_its_spec(tmp_path: Path) -> None:
 def test_every_key_of_every_section_is_a_field_of_its_spec(backend: str) -> None:
     """Or it would be taken and do nothing."""
     names = {field.name.removesuffix("_bytes") for field in fields(SPECS[backend])}
-    # region: where it stands; workers: both ends of the range
-    assert set(clusters.SECTIONS[backend].model_fields) - {"region"} <= names
+    # region: where it stands; workers: both ends of the range; what one costs, the estimate reads of the config
+    assert set(clusters.SECTIONS[backend].model_fields) - {"region", "usd_per_worker_hour"} <= names
 
 
 @pytest.mark.parametrize(
@@ -127,140 +117,6 @@ def test_every_key_of_every_section_is_a_field_of_its_spec(backend: str) -> None
 def test_a_section_knows_its_own_keys_only(tmp_path: Path, section: str, fault: str) -> None:
     (found,) = faults(tmp_path, f"{TWO_REGIONS}  {section}\n")
     assert fault in found
-
-
-class Clusters:
-    """Stands in for all backends: regions come up when they are told to."""
-
-    def __init__(self, failing: str = "") -> None:
-        self.failing, self.closed = failing, list[str]()
-        self.may_open = threading.Event()
-        self.ending: Callable[[str], None] = lambda _: None
-
-    def info(self, n_workers: int) -> dict[str, Any]:
-        assert n_workers == -1, "all of them"
-        return {"workers": {}}
-
-    @contextmanager
-    def open(self, spec: ClusterSpec, stop: threading.Event) -> Iterator[Client]:
-        while not self.may_open.wait(0.01):
-            if stop.is_set():
-                raise ClusterError(f"region {spec.region}: not started")
-        if spec.region in self.failing.split():
-            raise ClusterError(f"region {spec.region}: no quota")
-        try:
-            yield SimpleNamespace(dashboard_link="none", scheduler_info=self.info)  # type: ignore[misc]
-        finally:
-            self.ending(spec.region)
-            time.sleep(0.05)
-            self.closed.append(spec.region)
-
-
-def opened(monkeypatch: pytest.MonkeyPatch, clusters: Clusters, **given: Any) -> Any:
-    monkeypatch.setattr(placement, "open_cluster", clusters.open)
-    both = {region: LocalSpec(region, "local", region, 2, 1, GIB) for region in "ab"}
-    return open_clusters(both, given.pop("say", print), given.pop("stop", threading.Event()), **given)
-
-
-def test_clusters_are_given_before_they_are_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = Clusters()
-    with opened(monkeypatch, made) as openings:
-        assert not any(opening.done() for opening in openings.values())
-        made.may_open.set()
-        assert {opening.result(10)[1] for opening in openings.values()} == {4}, "two for each slot"
-    assert sorted(made.closed) == ["a", "b"]
-
-
-def test_a_region_whose_cluster_fails_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    made, said = Clusters(failing="b"), list[str]()
-    made.may_open.set()
-    with opened(monkeypatch, made, say=said.append) as openings:
-        assert openings["a"].result(10)
-        assert str(openings["b"].exception(10)) == "region b: no quota"
-    assert "warning: region b: no quota" in said
-    assert made.closed == ["a"]
-
-
-def test_a_cluster_that_is_lost_as_soon_as_it_is_up_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A network's own words know no region."""
-    made, said = Clusters(), list[str]()
-    made.may_open.set()
-
-    def reset(region: str, _: Client) -> None:
-        if region == "b":
-            raise ConnectionResetError("reset by peer")
-
-    with opened(monkeypatch, made, say=said.append, check=reset) as openings:
-        assert openings["a"].result(10)
-        assert str(openings["b"].exception(10)) == "region b: local cluster b: ConnectionResetError: reset by peer"
-    assert "warning: region b: local cluster b: ConnectionResetError: reset by peer" in said
-
-
-def test_no_cluster_at_all_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = Clusters(failing="a b")
-    made.may_open.set()
-    with (
-        pytest.raises(PreflightError, match=r"no cluster came up: region a: no quota; region b: no quota"),
-        opened(monkeypatch, made),
-    ):
-        pass
-
-
-def test_a_cluster_that_does_not_pass_its_check_is_closed_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = Clusters()
-    made.may_open.set()
-
-    def check(region: str, _: Client) -> None:
-        if region == "a":
-            raise PreflightError("region a: cannot write")
-
-    with opened(monkeypatch, made, check=check) as openings:
-        assert str(openings["a"].exception(10)) == "region a: cannot write"
-        assert openings["b"].result(10)
-    assert sorted(made.closed) == ["a", "b"]
-
-
-def test_a_run_that_is_stopped_waits_for_no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    stop = threading.Event()
-    with opened(monkeypatch, Clusters(), stop=stop) as openings:
-        stop.set()
-        assert {str(opening.exception(10)) for opening in openings.values()} == {
-            "region a: not started",
-            "region b: not started",
-        }
-
-
-def test_a_run_that_ends_first_waits_for_no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Such as one whose jobs were all to be made from what failed elsewhere, or whose journal cannot be written."""
-    made, stop = Clusters(), threading.Event()
-
-    def run() -> None:
-        with suppress(PreflightError), opened(monkeypatch, made, stop=stop):
-            pass
-
-    driver = threading.Thread(target=run)
-    driver.start()
-    driver.join(30)
-    waited = driver.is_alive()
-    stop.set()
-    driver.join(30)
-    assert not waited
-
-
-def test_a_second_interrupt_while_clusters_end_leaves_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An interpreter on its way out cannot end them: they would stay, and cost."""
-    made, said = Clusters(), list[str]()
-    made.may_open.set()
-
-    def press(region: str) -> None:
-        if region == "a":
-            os.kill(os.getpid(), signal.SIGINT)
-
-    made.ending = press
-    with pytest.raises(KeyboardInterrupt), opened(monkeypatch, made, say=said.append) as openings:
-        assert all(opening.result(10) for opening in openings.values())
-    assert sorted(made.closed) == ["a", "b"]
-    assert any("clusters are being ended first" in text for text in said)
 
 
 def test_reads_between_regions_are_told_first_or_refused(tmp_path: Path) -> None:

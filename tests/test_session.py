@@ -10,10 +10,11 @@ import pytest
 
 from pipeline import derive as module
 from pipeline.placement import specs_for
-from pipeline.plan.groups import Group
+from pipeline.plan.groups import Group, listed
 from pipeline.plan.memory import READS_IN_FLIGHT
 from pipeline.session import Session
 from pipeline.types import Job
+from pipeline.work import Terms, assign
 from pipeline.write.catalog import ITEMS_DIGEST, ROOT_KEY, write_catalog
 from pipeline.write.store import Store
 from tests.worlds import SmallWorld
@@ -61,7 +62,7 @@ def test_a_run_that_replaces_items_outdates_the_catalogue_first(
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Session, "_drive", killed)
+    monkeypatch.setattr("pipeline.campaign.drive", killed)
     again = world.session("products.0.name=one", overwrite=True)
     assert job.id in {planned.id for planned in again.plan.jobs}
     with pytest.raises(KeyboardInterrupt):
@@ -79,7 +80,8 @@ def test_a_run_of_few_tasks_gives_each_more_threads(world: SmallWorld, monkeypat
     assert 4 <= len(groups) < len(session.plan.jobs)
 
     def threads(*chosen: Group) -> int:
-        return session.assignments(chosen)["sentinel2"].context.threads
+        terms = Terms(tasks={"default": len(chosen)} if chosen else {})
+        return assign(session.config, session.prepared, session.specs, terms)["sentinel2"].context.threads
 
     assert [threads(), threads(*groups), threads(*groups[:2]), threads(groups[0])] == [2, 2, 4, 8]
 
@@ -95,8 +97,9 @@ def test_a_task_has_no_more_threads_than_its_worker_has_cores(
     assert 4 <= len(groups) <= 40
 
     def threads(*chosen: Group) -> int:
-        specs = specs_for("run", session.config, session.specs, chosen)
-        return session.assignments(chosen, specs)["sentinel2"].context.threads
+        specs = specs_for("run", session.config, session.specs, listed(chosen))
+        terms = Terms(tasks={"default": len(chosen)}, fitted=specs)
+        return assign(session.config, session.prepared, session.specs, terms)["sentinel2"].context.threads
 
     assert [threads(*groups), threads(groups[0])] == [of_all, 4]
 

@@ -1,16 +1,15 @@
 """YAML → frozen RunConfig: every fault at once, each with file, line and key path. Light: pydantic and PyYAML only."""
 
 from pipeline.config.area import AreaConfig, GridConfig
+from pipeline.config.campaign import MetricsConfig, MissingAssetsConfig, NoticeConfig, RunSettings
 from pipeline.config.clusters import AnyCluster
 from pipeline.config.document import mask_credentials
 from pipeline.config.load import config_schema, load_config, redacted
 from pipeline.config.model import (
     DEFAULT_REGION,
     DerivedProduct,
-    MissingAssetsConfig,
     ProductConfig,
     RunConfig,
-    RunSettings,
     SourceProduct,
 )
 from pipeline.config.period import PeriodConfig
@@ -26,7 +25,9 @@ __all__ = [
     "CogConfig",
     "DerivedProduct",
     "GridConfig",
+    "MetricsConfig",
     "MissingAssetsConfig",
+    "NoticeConfig",
     "PeriodConfig",
     "ProductConfig",
     "QualityConfig",

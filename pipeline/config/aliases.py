@@ -1,4 +1,4 @@
-"""Options of the command line that stand for a key of every source of Argo, whatever the sources' names are."""
+"""Options of the command line that stand for keys of the config, whatever its sources and regions are called."""
 
 from __future__ import annotations
 
@@ -8,6 +8,17 @@ from pathlib import Path
 
 from pipeline.config.yamlsource import read_document
 from pipeline.errors import ConfigError
+
+
+def run_sets(path: Path, memory: str | None, values: Mapping[str, object]) -> Sequence[str]:
+    """`--set` assignments of keys by their path; values that are None are not set.
+
+    memory: of the workers of every cluster that the config has, else of the default one.
+    """
+    given = {key: value for key, value in values.items() if value is not None}
+    if memory is not None:
+        given |= {f"clusters.{region}.worker_memory": memory for region in _named(path, "clusters") or ["default"]}
+    return [f"{key}={json.dumps(value)}" for key, value in given.items()]
 
 
 def gdac_sets(path: Path, values: Mapping[str, object]) -> Sequence[str]:
@@ -26,7 +37,12 @@ def gdac_sets(path: Path, values: Mapping[str, object]) -> Sequence[str]:
 
 def gdac_names(path: Path) -> list[str]:
     """Names of the sources of a config that are a GDAC, whatever else may be wrong with it."""
+    sources = _named(path, "sources")
+    return [name for name, source in sources.items() if isinstance(source, dict) and source.get("gdac") is not None]
+
+
+def _named(path: Path, section: str) -> Mapping[str, object]:
+    """What a section of named entries holds; nothing where it is none."""
     data = read_document(path).data
-    sources = data.get("sources") if isinstance(data, dict) else None
-    named = sources.items() if isinstance(sources, dict) else ()
-    return [name for name, source in named if isinstance(source, dict) and source.get("gdac") is not None]
+    found = data.get(section) if isinstance(data, dict) else None
+    return found if isinstance(found, dict) else {}

@@ -40,6 +40,9 @@ class ClusterBase(Section):
         default=None, description="Cloud region where it stands, where that is not the key it has under `clusters:`."
     )
     start_timeout_s: float = Field(default=600, gt=0, description="How long the first worker may take, in seconds.")
+    usd_per_worker_hour: float | None = Field(
+        default=None, ge=0, description="What one worker costs, in US dollars; nothing: by the table of prices."
+    )
 
 
 class LocalCluster(ClusterBase):
@@ -89,6 +92,9 @@ class _Scaled(ClusterBase):
     """A cluster that grows and shrinks with the work, and costs money while it is there."""
 
     workers: Workers = Field(description=f"{_SCALING}; the minimum is at least 1.")
+    shards: int = Field(
+        default=1, ge=1, le=64, description="So many clusters, each with its own scheduler and as many workers."
+    )
     idle_timeout_s: float = Field(
         default=900, ge=30, description="It ends by itself when its driver is gone for so long, in seconds."
     )

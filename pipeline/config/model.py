@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
     Field,
@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from pipeline.config.area import AreaConfig, GridConfig
+from pipeline.config.campaign import MissingAssetsConfig, RunSettings
 from pipeline.config.clusters import AnyCluster, ClusterConfig, LocalCluster
 from pipeline.config.document import KeyPath
 from pipeline.config.period import PeriodConfig
@@ -39,35 +40,6 @@ _BY_NAME: dict[str, Any] = {
     "additionalProperties": False,
     "propertyNames": {"type": "string", "pattern": NAME_PATTERN, "patternErrorMessage": NAME_WORDS},
 }
-
-
-class MissingAssetsConfig(Section):
-    """What a job does when inputs cannot be read."""
-
-    policy: Literal["skip", "fail"] = Field(default="skip", description="Go on without them, or fail the job.")
-    max_fraction: float = Field(
-        default=0.2, ge=0, le=1, description="With skip: greatest share of a job's inputs to lose."
-    )
-
-
-class RunSettings(Section):
-    """How jobs are run."""
-
-    retries: int = Field(default=3, ge=0, description="Further attempts at what failed for a passing reason.")
-    missing_assets: MissingAssetsConfig = Field(
-        default=MissingAssetsConfig(), description="When inputs cannot be read."
-    )
-    super_tile: Literal["auto", 1, 2, 4] = Field(
-        default="auto",
-        description="Neighbouring tiles made by one task, which reads what they share once: up to 4 x 4 as memory and "
-        "cores allow (auto), as memory allows (4, 2), or each by itself (1).",
-    )
-    quality: QualityConfig = Field(default=QualityConfig(), description="What a finished tile must be like.")
-    cross_region: Literal["warn", "refuse", "allow"] = Field(
-        default="warn",
-        description="Reads by a cluster that does not stand where the data lies, or of products made in another region "
-        "than theirs: told with bytes and price, refused, or not mentioned.",
-    )
 
 
 class ProductConfig(Section):

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.config.aliases import gdac_sets
+from pipeline.config.aliases import gdac_sets, run_sets
+from pipeline.config.document import mask_credentials
+
+_SECRETS = {"dsn", "url", "secret", "webhook"}
+"""Last parts of the keys whose values are not shown, wherever they come from."""
+_HOLDS = re.compile(rf"""\b(?:{"|".join(sorted(_SECRETS))})\b["']?\s*:""")
+"""A value that holds such a key."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,13 @@ class Options:
     dac: Sequence[str] | None = None
     limit: int | None = None
     download: bool | None = None
+    replay: str | None = None
+    """File or address of a replay file: only the jobs that it names."""
+    mem: str | None = None
+    retries: int | None = None
+    report_dir: str | None = None
+    plot: bool | None = None
+    progress: str | None = None
 
     @property
     def narrowed(self) -> bool:
@@ -31,7 +45,25 @@ class Options:
         return (self.floats, self.dac, self.limit) != (None, None, None)
 
     @property
+    def command(self) -> tuple[str, ...]:
+        """The words that start such a run again, without secrets; what is asked of one time only is left out."""
+        words = ["python", "-m", "pipeline.run", str(self.config)]
+        for one in self.all_sets:
+            key, _, value = one.partition("=")
+            hidden = key.rpartition(".")[2] in _SECRETS or _HOLDS.search(value) is not None
+            words += ["--set", f"{key}={'***' if hidden else mask_credentials(value)}"]
+        if self.output is not None:
+            words += ["--output", mask_credentials(self.output)]
+        return (*words, "--snapshot", str(self.snapshot)) if self.snapshot is not None else tuple(words)
+
+    @property
     def all_sets(self) -> Sequence[str]:
         """With the options that stand for a key; what was set by name comes last, and so counts."""
         argo = {"floats": self.floats, "dac": self.dac, "limit": self.limit, "download": self.download}
-        return (*gdac_sets(self.config, argo), *self.sets)
+        run = {
+            "run.retries": self.retries,
+            "run.report_dir": self.report_dir,
+            "run.plot": self.plot,
+            "run.progress": self.progress,
+        }
+        return (*gdac_sets(self.config, argo), *run_sets(self.config, self.mem, run), *self.sets)

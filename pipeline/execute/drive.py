@@ -1,263 +1,264 @@
-"""Keeps every region's cluster fed: a bounded number of groups in flight, refilled as they end; a record a job.
+"""Keeps every region's clusters fed: a bounded number of groups in flight, refilled as they end; a record a job.
 
-What is made from other jobs waits for them here: the cluster sees only tasks that can begin.
+What is made from other jobs waits for them here: a cluster sees only tasks that can begin. What waits is numbers of
+groups: their jobs are made when they are sent, so a hundred thousand of them weigh as little as a few.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent import futures
-from dataclasses import dataclass, field
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
 from uuid import uuid4
 
-from distributed import Client, Future, KilledWorker
-from distributed.client import ClosedClientError
-
+from pipeline.errors import ClusterLostError
+from pipeline.execute.deadlines import Deadlines
+from pipeline.execute.fleet import Fleet, Opening
+from pipeline.execute.flights import Ended, Flight
+from pipeline.execute.found import committed, record_of
+from pipeline.execute.listen import Listener
+from pipeline.execute.onworker import Bench
+from pipeline.execute.presence import Presence
+from pipeline.execute.regions import Post, Region
+from pipeline.execute.shards import Shard
 from pipeline.execute.task import Assignment, run_group
-from pipeline.plan.groups import Group
-from pipeline.types import Job, Outcome, Status
+from pipeline.execute.verdict import Task, judge, lost_connection
+from pipeline.execute.waiting import Waiting
+from pipeline.plan.groups import Work
+from pipeline.types import Outcome, Status
 
-_POLL_S = 0.5
-_FETCH_S = 60.0
-"""For the records of one group, on a worker that has just made them."""
-_LOST = "SchedulerLost"
-
-Opening = futures.Future[tuple[Client, int]]
-"""A cluster that comes up, or does not: its client, and how many groups may be in flight on it."""
+_SHORTEST_S, _LONGEST_S = 0.004, 0.1
+"""Between two looks at what is in flight: twice as long each time that nothing has ended."""
 
 
 @dataclass(frozen=True)
-class _Task:
-    """A group on its way, and how often it was begun."""
+class Rules:
+    """How long things may take."""
 
-    group: Group
-    attempt: int = 1
-    alone: bool = False
-    """Nothing else runs in its region meanwhile: if a worker ends then, there is no doubt about what ended it."""
-
-
-class _Waiting:
-    """Jobs that are made from jobs of this run which have not ended yet, each in a group of its own."""
-
-    def __init__(self, groups: Sequence[Group]) -> None:
-        inside = {job.id for group in groups for job in group.jobs}
-        self._needs = {
-            number: needs
-            for number, group in enumerate(groups)
-            if (needs := {one.job_id for job in group.jobs for one in job.upstream} & inside)
-        }
-        self._groups = {number: groups[number] for number in self._needs}
-        self.ready = [group for number, group in enumerate(groups) if number not in self._needs]
-        self._users: dict[str, list[int]] = defaultdict(list)
-        for number, needs in self._needs.items():
-            for job_id in needs:
-                self._users[job_id].append(number)
-
-    @property
-    def groups(self) -> list[Group]:
-        return list(self._groups.values())
-
-    def made(self, job_id: str) -> Iterator[Group]:
-        """The groups that can begin now that this job is done."""
-        for number in self._users.pop(job_id, ()):
-            self._needs[number].discard(job_id)
-            if number in self._groups and not self._needs[number]:
-                yield self._groups.pop(number)
-
-    def lost(self, outcome: Outcome) -> Iterator[Outcome]:
-        """What becomes of everything that is made from a job which was not made, over any number of steps."""
-        for number in self._users.pop(outcome.job_id, ()):
-            group = self._groups.pop(number, None)
-            for job in group.jobs if group is not None else ():
-                cause = f"{outcome.job_id}, which it is made from, {outcome.status.value}: {outcome.cause}"
-                blocked = Outcome(
-                    job.id, job.region, job.fingerprint, Status.BLOCKED, attempts=0, error="BlockedError", cause=cause
-                )
-                yield blocked
-                yield from self.lost(blocked)
-
-
-@dataclass
-class _Region:
-    """One cluster and what it still has to do."""
-
-    name: str
-    opening: Opening
-    queue: deque[_Task] = field(default_factory=deque)
-    """Next first."""
-    active: dict[Future[list[Outcome]], _Task] = field(default_factory=dict)
-
-    @property
-    def free(self) -> bool:
-        """Whether the next task may begin."""
-        if not self.queue or not self.opening.done() or any(task.alone for task in self.active.values()):
-            return False
-        client, limit = self.opening.result()
-        # A client that has lost its scheduler looks for it, for a while that it bounds itself.
-        if client.status != "running":
-            return False
-        return not self.active if self.queue[0].alone else len(self.active) < limit
-
-    @property
-    def lost(self) -> bool:
-        """Whether there was a cluster, and its client has given up to find it again."""
-        up = self.opening.done() and self.opening.exception() is None
-        return up and self.opening.result()[0].status in {"closing", "closed"}
-
-    @property
-    def failure(self) -> tuple[str, str] | None:
-        """Why there is no cluster, as kind and cause; None while that is open."""
-        error = self.opening.exception() if self.opening.done() else None
-        if error is not None:
-            return type(error).__name__, str(error)
-        return (_LOST, f"the scheduler of region {self.name} was lost, and not found again") if self.lost else None
-
-
-class _Run:
-    """Where every group stands: waiting for others, in its region's queue, or ended."""
-
-    def __init__(
-        self,
-        groups: Sequence[Group],
-        clusters: Mapping[str, Opening],
-        report: Callable[[Outcome], None],
-    ) -> None:
-        self._report = report
-        self._waiting = _Waiting(groups)
-        self._regions = {name: _Region(name, clusters[name]) for name in sorted({*map(_region_of, groups)})}
-        for group in self._waiting.ready:
-            self._begin(group)
-
-    @property
-    def regions(self) -> list[_Region]:
-        return list(self._regions.values())
-
-    def ended(self, outcome: Outcome) -> None:
-        """Report what became of a job, and what that means for those that are made from it."""
-        self._report(outcome)
-        if outcome.status is Status.DONE:
-            for group in self._waiting.made(outcome.job_id):
-                self._begin(group)
-        elif outcome.status is not Status.RETRY:
-            for blocked in self._waiting.lost(outcome):
-                self._report(blocked)
-
-    def cancel(self) -> None:
-        """Report everything that was not begun, or not begun again."""
-        left = [(group, 0) for group in self._waiting.groups]
-        left += [(task.group, task.attempt - 1) for region in self.regions for task in region.queue]
-        for group, attempts in left:
-            for job in group.jobs:
-                self._report(Outcome(job.id, job.region, job.fingerprint, Status.CANCELLED, attempts=attempts))
-
-    def give_up(self) -> None:
-        """Report what was to run in regions that have no cluster, or none any more; it may be waited for elsewhere."""
-        for region in self.regions:
-            while region.queue and (failure := region.failure) is not None:
-                task = region.queue.popleft()
-                for outcome in _without_record(task, Status.FAILED, failure, task.attempt - 1):
-                    self.ended(outcome)
-
-    def _begin(self, group: Group) -> None:
-        self._regions[_region_of(group)].queue.append(_Task(group))
+    job_timeout_s: float = 3600.0
+    """One attempt at one job; then its worker is ended."""
+    worker_timeout_s: float = 1800.0
+    """A cluster with work may be without any worker, or its scheduler may not answer."""
 
 
 def drive(
-    groups: Sequence[Group],
+    work: Work,
     assignments: Mapping[str, Assignment],
-    clusters: Mapping[str, Opening],
-    report: Callable[[Outcome], None],
+    fleet: Fleet,
+    listener: Listener,
     stop: threading.Event,
+    rules: Rules = Rules(),
 ) -> None:
-    """Run every group on its region's cluster and report each job's outcome once; returns when nothing is in flight.
+    """Run every group on its region's clusters and tell what became of each job; returns when nothing is in flight.
 
-    A group begins when all jobs of this run that it is made from are done; where one is not, its jobs are reported as
-    blocked. What an earlier run committed is there already. A region begins as soon as its cluster is up, whatever the
-    others do; the jobs of one whose cluster does not come up, or whose scheduler is lost for good, are reported failed.
+    A group begins when all jobs of this run that it is made from are done; where one is not, its jobs are told of as
+    blocked. What an earlier run committed is there already. A region begins as soon as one of its clusters is up,
+    whatever the others do; one that is lost is replaced as `fleet` allows, and what was in flight there is done again
+    unless it is committed. The jobs of a region without any cluster fail. What another run is making is looked at again
+    after everything else, and left to it when nothing else is left.
 
-    assignments: by product name. clusters: by region. When `stop` is set no group is started any more, those in flight
-    end and are reported, the jobs of the rest are reported as cancelled. Whatever is tried again is tried job by job,
-    after everything else.
+    assignments: by product name. When `stop` is set no group is started any more, those in flight end and are told of,
+    the jobs of the rest are told of as cancelled. Whatever is tried again is tried job by job, after everything else.
     """
-    token = uuid4().hex[:8]
-    finished = threading.Event()
-    run = _Run(groups, clusters, report)
-    while any(region.active or (region.queue and not stop.is_set()) for region in run.regions):
-        run.give_up()
-        for region in run.regions:
-            while region.free and not stop.is_set():
-                _submit(region, assignments, token, finished)
-        finished.wait(_POLL_S)
-        finished.clear()
-        for region in run.regions:
-            _collect(region, assignments, run.ended)
+    run = _Run(work, assignments, fleet, listener, rules)
+    pause_s = _SHORTEST_S
+    try:
+        while run.unfinished(stopped=stop.is_set()):
+            progress = run.step(stopped=stop.is_set())
+            pause_s = _SHORTEST_S if progress else min(_LONGEST_S, 2 * pause_s)
+            time.sleep(pause_s)
+    finally:
+        run.leave()
     run.cancel()
 
 
-def _region_of(group: Group) -> str:
-    return group.jobs[0].region
+class _Run:
+    """Where every group stands: waiting for others, in its region's queue, in flight, or ended."""
 
+    def __init__(
+        self, work: Work, assignments: Mapping[str, Assignment], fleet: Fleet, listener: Listener, rules: Rules
+    ) -> None:
+        self._work, self._assignments, self._fleet, self._listener = work, assignments, fleet, listener
+        self._rules = rules
+        token = uuid4().hex[:8]
+        self._token, self._serial = token, count(1)
+        self._bench = Bench(run_group, assignments)
+        self._waiting = Waiting(work)
+        self._regions: dict[str, Region] = {}
+        for head in work.heads():
+            region = self._region(head.region)
+            if head.needs:
+                self._waiting.add(head)
+            else:
+                region.fresh.append(head.number)
 
-def _submit(region: _Region, assignments: Mapping[str, Assignment], token: str, finished: threading.Event) -> None:
-    """Start the next task; its name says what it is, and is never used twice on one cluster."""
-    task = region.queue.popleft()
-    assignment = assignments[task.group.jobs[0].product]
-    name = f"{task.group.id.replace('/', '-')}-{token}-{task.attempt}"
-    client, _ = region.opening.result()
-    try:
-        future = client.submit(run_group, task.group, assignment, task.attempt, key=name, pure=False)
-    except ClosedClientError:  # this very moment
-        region.queue.appendleft(task)
-        return
-    region.active[future] = task
-    # Only a wake-up: what is done is read off the futures themselves, so a lost call delays by a moment, no more.
-    future.add_done_callback(lambda _: finished.set())
+    def unfinished(self, *, stopped: bool) -> bool:
+        """Whether anything is in flight, or may still begin."""
+        return any(region.active or (region.queued and not stopped) for region in self._regions.values())
 
+    def step(self, *, stopped: bool) -> bool:
+        """Look at everything once; True when something ended or began. New tasks go out before records come in."""
+        landed = []
+        for region in self._regions.values():
+            for place, post in enumerate(region.posts):
+                self._tend(region, place, post, stopped=stopped)
+                landed.append((region, post.shard.landed()))
+        sent = 0 if stopped else sum(self._refill(region) for region in self._regions.values())
+        for region, ended in landed:
+            self._land(region, ended)
+        if not stopped:
+            self._give_up()
+            if not self._otherwise_busy() and not any(region.active for region in self._regions.values()):
+                for region in self._regions.values():
+                    region.look_once_more()
+        return bool(sent or any(ended for _, ended in landed))
 
-def _collect(region: _Region, assignments: Mapping[str, Assignment], report: Callable[[Outcome], None]) -> None:
-    """Report what has ended, and put to the end of the queue what is tried again."""
-    lost = region.lost  # nobody tells the futures of a client that is closed
-    for future in [future for future in region.active if lost or future.done()]:
-        task = region.active.pop(future)
-        retries = assignments[task.group.jobs[0].product].retries
-        for job, outcome in zip(task.group.jobs, _outcomes(task, future, retries), strict=True):
-            if outcome.status is Status.RETRY:
-                region.queue.append(_again(job, task, retries))
-            report(outcome)
+    def leave(self) -> None:
+        """Leave every cluster as it was."""
+        for region in self._regions.values():
+            for post in region.posts:
+                post.shard.detach()
 
+    def cancel(self) -> None:
+        """Tell of everything that was not begun, or not begun again."""
+        tasks = [Task(number) for number in self._waiting.numbers()]
+        for task in (*tasks, *(task for region in self._regions.values() for task in region.emptied())):
+            for job in task.group(self._work).jobs:
+                self._listener.ended(
+                    Outcome(job.id, job.region, job.fingerprint, Status.CANCELLED, attempts=task.begun - 1)
+                )
 
-def _again(job: Job, task: _Task, retries: int) -> _Task:
-    """A job by itself; alone in its region once its attempts are used up and it may not have been its own fault."""
-    return _Task(Group((job,), job.memory), task.attempt + 1, alone=task.attempt > retries)
+    def _region(self, name: str) -> Region:
+        if name not in self._regions:
+            openings = self._fleet.openings[name]
+            posts = [self._post(name, shard, opening) for shard, opening in enumerate(openings)]
+            self._regions[name] = Region(name, posts)
+        return self._regions[name]
 
+    def _post(self, region: str, number: int, opening: Opening) -> Post:
+        shard = Shard(region, number, opening, f"groundswell-{self._token}")
+        return Post(shard, Deadlines(shard, self._rules.job_timeout_s), Presence(shard, self._rules.worker_timeout_s))
 
-def _outcomes(task: _Task, future: Future[list[Outcome]], retries: int) -> list[Outcome]:
-    """The task's own records; or, where it left none, what became of its worker or cluster.
+    def _otherwise_busy(self) -> bool:
+        """Whether anything is queued but what other runs are making."""
+        return any(region.fresh or region.again for region in self._regions.values())
 
-    A lost worker costs a job its attempts, and never more than the job that ends its worker when nothing else runs.
-    """
-    error: BaseException | None = None
-    if future.status == "finished":
-        try:
-            outcomes: list[Outcome] = future.result(timeout=_FETCH_S)
-        except Exception as fault:  # noqa: BLE001 (of the network, or of a task that had to be run again for it)
-            error = fault
+    def _ended(self, outcome: Outcome) -> None:
+        """Tell the last word on a job, and what that means for those that are made from it."""
+        self._listener.ended(outcome)
+        if outcome.status is Status.DONE:
+            for name, number in self._waiting.made(outcome.job_id):
+                self._regions[name].fresh.append(number)
         else:
-            return outcomes
-    elif future.status == "error":
-        error = future.exception()
-    failure = (type(error).__name__, str(error)) if error is not None else (_LOST, "the scheduler was lost")
-    in_doubt = len(task.group.jobs) > 1 or (isinstance(error, KilledWorker) and not task.alone)
-    status = Status.RETRY if in_doubt or task.attempt <= retries else Status.FAILED
-    return _without_record(task, status, failure, task.attempt)
+            for left in self._waiting.lost(outcome):
+                self._listener.ended(left)
 
+    def _tend(self, region: Region, place: int, post: Post, *, stopped: bool) -> None:
+        """Look after one cluster: told what to do once it is up, replaced once it is lost."""
+        shard = post.shard
+        if shard.client is None or shard.failure is not None:
+            return
+        cause = shard.broken
+        if cause is None and shard.client.status == "running":
+            try:
+                attached = shard.attach(self._bench)
+            except OSError as error:
+                cause = str(error)
+            else:
+                cause = self._look(region, post) if attached else None
+        deserted = None
+        if cause is None and shard.attached:
+            deserted = post.presence.deserted(busy=shard.busy or region.queued)
+        if cause is not None or deserted is not None:
+            self._lose(region, place, cause or str(deserted), replaced=deserted is None and not stopped)
 
-def _without_record(task: _Task, status: Status, failure: tuple[str, str], attempts: int) -> list[Outcome]:
-    """What is reported of a task that left no records of its own; failure: kind and cause."""
-    error, cause = failure
-    return [
-        Outcome(job.id, job.region, job.fingerprint, status, attempts=attempts, error=error, cause=cause)
-        for job in task.group.jobs
-    ]
+    def _look(self, region: Region, post: Post) -> str | None:
+        """Hear what a cluster has to say; returns why it counts as lost, where it does."""
+        for begun in post.shard.heard():
+            self._listener.began(begun)
+        for event in post.presence.changed():
+            self._listener.cluster(event)
+        for flight, late in post.deadlines.overdue():
+            self._unrecorded(region, [flight], late)
+        return post.presence.silent()
+
+    def _lose(self, region: Region, place: int, cause: str, *, replaced: bool) -> None:
+        """Do without a cluster, or with another one in its place."""
+        shard = region.posts[place].shard
+        self._listener.cluster(shard.event("lost", cause))
+        self._unrecorded(region, shard.drop(), lost_connection(region.name, cause))
+        opening = self._fleet.again(region.name, shard.number) if replaced else None
+        if opening is not None:
+            region.posts[place] = self._post(region.name, shard.number, opening)
+            return
+        where = "" if cause.startswith("region ") else f"region {region.name}: its cluster was lost: "
+        shard.failure = (ClusterLostError.__name__, where + cause)
+
+    def _refill(self, region: Region) -> int:
+        """Start what there is room for; a task's name says what it is, and is never used twice."""
+        sent = 0
+        for post, tasks in region.orders(time.monotonic()):
+            flights = [self._flight(task) for task in tasks]
+            back = post.shard.send(flights)
+            region.again.extendleft(one.task for one in reversed(back))
+            sent += len(flights) - len(back)
+        return sent
+
+    def _flight(self, task: Task) -> Flight:
+        group = task.group(self._work)
+        product, _, rest = group.id.partition("/")
+        # Dask's pages sum up tasks by what stands before the first hyphen, as long as no further word is letters only.
+        name = f"{product.replace('-', '_')}-{rest}-{self._token}-{next(self._serial)}"
+        return Flight(task, group, name)
+
+    def _land(self, region: Region, ended: Sequence[Ended]) -> None:
+        """Tell what has ended, and put to the end of the queue what is tried again."""
+        cut_off = []
+        for flight, left in ended:
+            if isinstance(left, ConnectionAbortedError):
+                cut_off.append(flight)
+            elif isinstance(left, BaseException):
+                self._unrecorded(region, [flight], left)
+            else:
+                for place, outcome in enumerate(left):
+                    self._take(region, flight.task.single(place, len(left)), outcome)
+        if cut_off:
+            self._unrecorded(region, cut_off, lost_connection(region.name, "the connection to its scheduler broke"))
+
+    def _take(self, region: Region, task: Task, outcome: Outcome) -> None:
+        """A job's own record."""
+        outcome = replace(outcome, attempts=outcome.attempts + task.begun - task.attempt)
+        if outcome.status is Status.RETRY:
+            region.again.append(replace(task, attempt=task.attempt + 1))
+            self._listener.ended(outcome)
+        elif outcome.status is Status.CLAIMED and not (task.last and not self._otherwise_busy()):
+            region.put_off(task, time.monotonic())
+            self._listener.ended(outcome)
+        else:
+            self._ended(outcome)
+
+    def _unrecorded(self, region: Region, flights: Sequence[Flight], error: BaseException) -> None:
+        """Of what left no record some may be committed: that is done; an error says what becomes of the rest."""
+        done = committed([job for flight in flights for job in flight.group.jobs], self._assignments)
+        for flight in flights:
+            task, jobs = flight.task, flight.group.jobs
+            verdict = judge(task, flight.group, error, self._assignments[jobs[0].product].retries)
+            for place, job in enumerate(jobs):
+                if job.id in done:
+                    self._ended(record_of(job, task.begun))
+                elif verdict.status is Status.RETRY:
+                    region.again.append(verdict.again.single(place, len(jobs)))
+                    self._listener.ended(verdict.outcome(job, task.begun))
+                else:
+                    self._ended(verdict.outcome(job, task.begun))
+
+    def _give_up(self) -> None:
+        """Fail what was to run in regions that have no cluster, or none any more; it may be waited for elsewhere."""
+        for region in self._regions.values():
+            while region.queued and (failure := region.failure) is not None:
+                for task in list(region.emptied()):
+                    for job in task.group(self._work).jobs:
+                        failed = Outcome(job.id, job.region, job.fingerprint, Status.FAILED, attempts=task.begun - 1)
+                        self._ended(replace(failed, error=failure[0], cause=failure[1]))

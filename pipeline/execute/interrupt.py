@@ -18,6 +18,14 @@ class Interrupt:
 
     stop: threading.Event = field(default_factory=threading.Event)
     code: int = 0
+    reason: str | None = None
+    """Why the run itself decided to end: budget, credentials, disk."""
+
+    def halt(self, reason: str) -> None:
+        """End the run as the first signal would, for a reason of its own; the first one counts."""
+        if self.reason is None:
+            self.reason = reason
+        self.stop.set()
 
 
 @contextmanager

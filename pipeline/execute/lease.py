@@ -87,12 +87,19 @@ def _started(pid: int) -> int | None:
 
 
 @contextmanager
-def repeated(call: Callable[[], object], every_s: float) -> Iterator[None]:
-    """While it is open, a thread calls again and again; a StoreError costs one call, the next may succeed."""
-    ended = threading.Event()
+def repeated(call: Callable[[], object], every_s: float, due: threading.Event | None = None) -> Iterator[None]:
+    """While it is open, a thread calls again and again; a StoreError costs one call, the next may succeed.
+
+    due: set, it has the next call made at once.
+    """
+    over, due = threading.Event(), due or threading.Event()
 
     def loop() -> None:
-        while not ended.wait(every_s):
+        while True:
+            due.wait(every_s)
+            due.clear()
+            if over.is_set():
+                return
             with suppress(StoreError):
                 call()
 
@@ -101,7 +108,8 @@ def repeated(call: Callable[[], object], every_s: float) -> Iterator[None]:
     try:
         yield
     finally:
-        ended.set()
+        over.set()
+        due.set()
         thread.join()
 
 

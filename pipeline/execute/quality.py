@@ -122,6 +122,13 @@ def judge(figures: Mapping[str, Json], limits: QualityConfig) -> Quality:
     return _quality(one for one in found if one.level != "pass")
 
 
+def bounds(limits: QualityConfig) -> Iterator[tuple[str, bool, float]]:
+    """(figure, whether smaller ones are worse, number beyond which `judge` says something of it)."""
+    for _, figure, name in _LIMITS:
+        limit = getattr(limits, name)
+        yield from ((figure, limit.below, bound) for bound in (limit.warn, limit.fail) if bound is not None)
+
+
 def _quality(found: Iterable[Finding]) -> Quality:
     found = sorted(set(found), key=lambda one: (one.flag, one.text))
     return Quality(max((one.level for one in found), key=LEVELS.index, default="pass"), tuple(found))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import random
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -15,6 +14,8 @@ from distributed import get_worker
 
 from pipeline.config import ProductConfig, QualityConfig
 from pipeline.errors import (
+    ClaimedError,
+    CredentialsError,
     GroundswellError,
     MissingAssetsError,
     MovedError,
@@ -22,9 +23,10 @@ from pipeline.errors import (
     TransientAssetError,
     TransientStoreError,
 )
-from pipeline.execute.lease import scratch_prefix
+from pipeline.execute.claims import Own, Verdict, claim_all, release
 from pipeline.execute.quality import assess, look_again, refuse
 from pipeline.execute.recipe import write_inputs
+from pipeline.execute.scratch import scratch_folder, scratch_full
 from pipeline.plan.groups import Group
 from pipeline.plan.jobs import ProductPlan
 from pipeline.products import load_product
@@ -34,6 +36,7 @@ from pipeline.read.access import redact
 from pipeline.types import AssetLoss, DataFile, Job, Json, Made, Outcome, Status
 from pipeline.write.commit import Committed, OtherFilesError, commit
 from pipeline.write.files import write_json_file
+from pipeline.write.retry import counting
 from pipeline.write.sound import Listing, check_item
 from pipeline.write.stac import item_key
 from pipeline.write.store import Store
@@ -62,6 +65,8 @@ class Assignment:
     """What a finished tile must be like."""
     differs: Callable[[], Sequence[str]] | None = None
     """What a worker has in other versions than the client, in words; None where they cannot differ."""
+    claimed_by: str | None = None
+    """The run that claims its jobs before it makes them; None: nothing is claimed."""
 
 
 def run_job(job: Job, assignment: Assignment, attempt: int) -> Outcome:
@@ -69,13 +74,59 @@ def run_job(job: Job, assignment: Assignment, attempt: int) -> Outcome:
     return run_group(Group((job,), job.memory), assignment, attempt)[0]
 
 
+def _alone(job: Job, assignment: Assignment, attempt: int) -> Outcome:
+    """The same within its group, which has claimed it."""
+    return _made(Group((job,), job.memory), assignment, attempt)[0]
+
+
 def run_group(group: Group, assignment: Assignment, attempt: int) -> list[Outcome]:
     """Make neighbouring jobs together and commit each; every failure comes back as an Outcome, in the order of jobs.
 
     A group only saves work: whatever goes wrong while several are made, each of them is made by itself. A passing cause
     gives RETRY while attempts are left, also when the loss would be within `missing_assets`: an outage of a minute must
-    not become a gap for ever.
+    not become a gap for ever. Jobs that another run is making are left to it, and are CLAIMED.
     """
+    began = time.time()
+    with counting() as sent_again:
+        outcomes = _shared(group, assignment, attempt)
+    return [replace(one, begun_s=began, store_retries=sent_again.count) for one in outcomes]
+
+
+def _shared(group: Group, assignment: Assignment, attempt: int) -> list[Outcome]:
+    """What `_made` says of the jobs that nobody else makes, or has made meanwhile."""
+    if assignment.differs is not None and (faults := assignment.differs()):
+        return [_refused(job, assignment, attempt, faults) for job in group.jobs]
+    if assignment.claimed_by is None:
+        return _made(group, assignment, attempt)
+    store = assignment.store
+    verdicts = claim_all(store, assignment.claimed_by, group.jobs, afloat=assignment.plan.afloat)
+    mine = [job for job, verdict in zip(group.jobs, verdicts, strict=True) if verdict is Own.MINE]
+    try:
+        made = iter(_made(_part(group, mine), assignment, attempt) if mine else ())
+    finally:
+        release(store, mine)
+    return [
+        next(made) if verdict is Own.MINE else _left(_begun(job, attempt, 0.0), job, verdict, assignment)
+        for job, verdict in zip(group.jobs, verdicts, strict=True)
+    ]
+
+
+def _part(group: Group, jobs: Sequence[Job]) -> Group:
+    """Some jobs of a group: what all of it needs is enough for them."""
+    return Group(tuple(jobs), group.memory if len(jobs) > 1 else jobs[0].memory)
+
+
+def _left(outcome: Outcome, job: Job, verdict: Verdict, assignment: Assignment) -> Outcome:
+    """What becomes of a job that is not made here."""
+    if isinstance(verdict, StoreError):
+        return _ended(outcome, verdict, assignment.retries)
+    if verdict is Own.DONE:
+        cause = "committed meanwhile, by another run or attempt"
+        return replace(outcome, status=Status.DONE, item_key=item_key(job), cause=cause)
+    return replace(outcome, status=Status.CLAIMED, error=ClaimedError.__name__, cause=str(verdict))
+
+
+def _made(group: Group, assignment: Assignment, attempt: int) -> list[Outcome]:
     for _ in range(_MOVES):
         outcomes = _run_once(group, assignment, attempt)
         if not any(outcome.error == MovedError.__name__ for outcome in outcomes):
@@ -88,11 +139,9 @@ def run_group(group: Group, assignment: Assignment, attempt: int) -> list[Outcom
 def _run_once(group: Group, assignment: Assignment, attempt: int) -> list[Outcome]:
     started, jobs = time.perf_counter(), group.jobs
     logger.debug("begin %s", group.id)
-    if assignment.differs is not None and (faults := assignment.differs()):
-        return [_refused(job, assignment, attempt, faults) for job in jobs]
     with ExitStack() as stack:
         try:
-            folders = [_scratch_folder(stack) for _ in jobs]
+            folders = [stack.enter_context(scratch_folder()) for _ in jobs]
             product = load_product(jobs[0].kind)
             ready = [with_upstream(job, assignment.store) for job in jobs]
             made = product.make(ready, assignment.entry, assignment.context, folders, group.memory)
@@ -108,18 +157,12 @@ def _run_once(group: Group, assignment: Assignment, attempt: int) -> list[Outcom
             # Without attempts left, what a group lost for a passing cause is not lost before its job lost it alone.
             last = len(jobs) > 1 and attempt > assignment.retries
             return [
-                run_job(job, assignment, attempt)
+                _alone(job, assignment, attempt)
                 if last and _passing(one)
                 else _settled(job, outcome, one, folder, assignment)
                 for job, outcome, one, folder in each
             ]
-    return [run_job(job, assignment, attempt) for job in jobs]
-
-
-def _scratch_folder(stack: ExitStack) -> Path:
-    # A folder that cannot be removed is left to the next vacuum: what was committed is done.
-    folder = tempfile.TemporaryDirectory(prefix=scratch_prefix(), ignore_cleanup_errors=True)
-    return Path(stack.enter_context(folder))
+    return [_alone(job, assignment, attempt) for job in jobs]
 
 
 def _begun(job: Job, attempt: int, seconds: float) -> Outcome:
@@ -177,9 +220,14 @@ def _settled(job: Job, outcome: Outcome, made: Made, folder: Path, assignment: A
 
 def _ended(outcome: Outcome, error: Exception, retries: int) -> Outcome:
     """What an error means for a job. A fault of ours or of a library costs it, by name, and never the run."""
-    if not isinstance(error, GroundswellError):
+    full = scratch_full(error)
+    if full is not None:
+        error = full
+    elif not isinstance(error, GroundswellError):
         logger.error("job %s", outcome.job_id, exc_info=error)
-    passing = isinstance(error, TransientStoreError) or (isinstance(error, MissingAssetsError) and error.passing)
+    # Other tasks of this worker end and leave their place on its disk, or another worker has more.
+    passing = full is not None or isinstance(error, TransientStoreError | CredentialsError)
+    passing = passing or (isinstance(error, MissingAssetsError) and error.passing)
     status = Status.RETRY if passing and outcome.attempts <= retries else Status.FAILED
     return replace(outcome, status=status, error=type(error).__name__, cause=redact(str(error)))
 

@@ -8,32 +8,9 @@ from dataclasses import dataclass
 
 from pipeline.config import DEFAULT_REGION
 from pipeline.errors import PlanRefusedError
+from pipeline.plan.prices import egress_date, egress_usd_a_gb
 from pipeline.types import Job
 
-_AMERICA_AND_EUROPE = (
-    *("us-east-1", "us-east-2", "us-west-1", "us-west-2", "ca-central-1"),
-    *("eu-central-1", "eu-west-1", "eu-west-2", "eu-west-3", "eu-south-1", "eu-north-1"),
-)
-PRICES_OF = "2023-04"
-PRICES: Mapping[str, float] = {
-    **dict.fromkeys(_AMERICA_AND_EUROPE, 0.02),
-    "ap-northeast-2": 0.08,
-    "ap-south-1": 0.086,
-    **dict.fromkeys(("ap-east-1", "ap-northeast-1", "ap-northeast-3", "ap-southeast-1"), 0.09),
-    "ap-southeast-2": 0.098,
-    "ap-southeast-3": 0.1,
-    "me-south-1": 0.1105,
-    "sa-east-1": 0.138,
-    "af-south-1": 0.147,
-}
-"""USD for 10**9 bytes out of a region of AWS into any other one: where they come from decides.
-
-Source: https://aws.amazon.com/ec2/pricing/on-demand/, "Data Transfer OUT From Amazon EC2 To", which holds for S3 too,
-as tabulated by Skyplane 0.3.1 (`aws_transfer_costs.csv`, 2023-04-27); us-east-1 to us-west-2 was the same in 2026-01
-(https://repost.aws/articles/ARjzluyMS8RbeOOK4MGXRG6Q). What a NAT gateway takes for each GB is not in it.
-"""
-NEAR: Mapping[frozenset[str], float] = {frozenset({"us-east-1", "us-east-2"}): 0.01}
-"""The one pair that is cheaper."""
 _GB = 10**9
 _HOST = re.compile(r"https://(?:[^/]+\.)?s3[.-]([a-z]{2}(?:-[a-z]+)+-\d)\.amazonaws\.com/")
 """Such a host serves the buckets of its own region only."""
@@ -57,7 +34,7 @@ class Crossing:
     @property
     def usd_a_gb(self) -> float | None:
         """None where no price is known."""
-        return NEAR.get(frozenset({self.origin, self.place}), PRICES.get(self.origin))
+        return egress_usd_a_gb(self.origin, self.place)
 
     @property
     def usd(self) -> float | None:
@@ -71,7 +48,7 @@ class Crossing:
         if self.usd is None:
             return f"{read}; no price is known of bytes that leave {self.origin}"
         payer = "you pay that" if self.own else "the owner of the source pays that, with sign: requester-pays you do"
-        return f"{read}: {self.usd:,.2f} USD at {self.usd_a_gb} a GB (AWS, {PRICES_OF}); {payer}"
+        return f"{read}: {self.usd:,.2f} USD at {self.usd_a_gb} a GB (AWS, {egress_date()}); {payer}"
 
 
 def crossings(
@@ -83,6 +60,8 @@ def crossings(
     then, nor of bytes that lie nobody knows where. output_region: where committed files lie; None: where they are made.
     """
     found: dict[tuple[str, str, str, bool], list[int]] = {}
+    if not any(stands.values()):
+        return ()
     for job in jobs:
         place, own = stands.get(job.region), bool(job.origins)
         made = [(output_region or stands.get(region), read_bytes) for region, read_bytes in job.origins]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from pipeline.errors import MemoryRefusedError, PlanRefusedError
 from pipeline.plan.entries import COMPRESSION, ProductPlan, Targets, job_document
 from pipeline.plan.fingerprint import fingerprint
 from pipeline.plan.memory import project_memory
+from pipeline.plan.table import Table
 from pipeline.types import Job, Period, Tile, Upstream
 
 _SHOWN = 5
@@ -25,48 +26,38 @@ class Node:
     stored_bytes: int
 
 
-@dataclass
+@dataclass(frozen=True)
 class Planned:
-    """Every job planned so far, done or not, by product and tile."""
+    """Every job planned so far, done or not, as others see it."""
 
+    table: Table
     output_region: str | None = None
     """Where committed files lie; None: where they were made."""
-    _nodes: dict[tuple[str, str], dict[str, Node]] = field(default_factory=lambda: defaultdict(dict))
-    """Product and tile → period → job."""
-
-    def add(self, product: ProductPlan, job: Job) -> None:
-        """Enter a job of a product."""
-        days = _days(job) if product.series else 1
-        rows, columns = job.tile.geobox.shape.yx
-        # A table of profiles is about as large as the files that it is made from.
-        stored = job.read_bytes if product.afloat else int(rows * columns * product.out_bytes * days * COMPRESSION)
-        upstream = Upstream(
-            job.product, job.kind, job.tile.id, job.period, job.fingerprint, days, afloat=product.afloat
-        )
-        self._nodes[job.product, job.tile.id][job.period.id] = Node(upstream, job.tile, job.region, stored)
 
     def all_of(self, product: str) -> list[Node]:
         """Every job of a product, by tile and period."""
-        named = sorted(key for key in self._nodes if key[0] == product)
-        return [node for key in named for _, node in sorted(self._nodes[key].items())]
+        nodes = [_node(self.table, number) for number in self.table.rows_of(product)]
+        return sorted(nodes, key=lambda node: (node.upstream.tile_id, node.upstream.period.id))
 
     def of(self, product: str, tile: Tile, period: Period) -> list[Node]:
         """The jobs of a product that one of this tile and period is made from.
 
         That of the same period, or of none; else all that share a moment with it.
         """
-        nodes = self._nodes.get((product, tile.id), {})
-        same = nodes.get(period.id)
-        found = [same] if same else [node for node in nodes.values() if _meet(node.upstream.period, period)]
+        same = self.table.row_at(product, tile.id, period.id)
+        numbers = self.table.rows_at(product, tile.id) if same is None else [same]
+        nodes = [_node(self.table, number) for number in numbers]
+        found = nodes if same is not None else [node for node in nodes if _meet(node.upstream.period, period)]
         return [node for node in found if node.tile.geobox == tile.geobox]
 
 
-def _days(job: Job) -> int:
-    """Solar days of a job's scenes; of what is made from others, the most that it has of one of them."""
-    each: Counter[str] = Counter()
-    for one in job.upstream:
-        each[one.product] += one.days
-    return max([1, len({item.solar_day for item in job.items}), *each.values()])
+def _node(table: Table, number: int) -> Node:
+    product, tile, region, read_bytes = table.place_of(number)
+    upstream = table.upstream_of(number)
+    rows, columns = tile.geobox.shape.yx
+    # A table of profiles is about as large as the files that it is made from.
+    stored = read_bytes if product.afloat else int(rows * columns * product.out_bytes * upstream.days * COMPRESSION)
+    return Node(upstream, tile, region, stored)
 
 
 def in_order(products: Sequence[ProductPlan]) -> list[ProductPlan]:
@@ -84,13 +75,13 @@ def in_order(products: Sequence[ProductPlan]) -> list[ProductPlan]:
 
 
 def derived_jobs(
-    product: ProductPlan, target: Targets, planned: Planned, task_bytes: Mapping[str, int]
-) -> tuple[list[Job], list[str]]:
+    product: ProductPlan, target: Targets, planned: Planned, task_bytes: Mapping[str, int], notes: list[str]
+) -> Iterator[Job]:
     """The jobs of a product that is made from others, for every tile and period in which all that it needs is planned.
 
-    And a note of those in which something is missing. Raises MemoryRefusedError when a job cannot fit its worker.
+    notes grows by one for those in which something is missing. Raises MemoryRefusedError when a job cannot fit its
+    worker.
     """
-    found: list[Job] = []
     lacking: dict[str, list[str]] = defaultdict(list)
     for tile in target.tiles:
         for period in target.periods_of(tile):
@@ -100,13 +91,12 @@ def derived_jobs(
                 lacking[name].append(f"{tile.id}/{period.id}")
             everything = [node for ones in nodes.values() for node in ones]
             if everything and not missing:
-                found.append(_job(product, tile, period, everything, planned, task_bytes))
-    notes = [
+                yield _job(product, tile, period, everything, planned, task_bytes)
+    notes += [
         f"{product.name}: not made in {len(places)} tile-periods without {name}: {', '.join(places[:_SHOWN])}"
         + (", ..." if len(places) > _SHOWN else "")
         for name, places in sorted(lacking.items())
     ]
-    return found, notes
 
 
 def _job(

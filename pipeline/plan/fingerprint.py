@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Protocol
 
 from pipeline.types import Asset, Item, Json, Period, Unit, Upstream
 
@@ -62,15 +63,58 @@ def fingerprint_document(
         "version": version,
         "parameters": parameters,
         "tile": unit.identity(),
-        "period": {"id": period.id, "start": _iso(period.start), "end": _iso(period.end)},
+        "period": _span(period),
         "inputs": sorted(inputs, key=lambda one: (one["collection"], one["id"])),
     }
 
 
 def fingerprint(document: Json) -> str:
     """Hexadecimal digest of a document: equal documents, equal fingerprint, on every machine."""
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:_LENGTH]
+    return _digest(_text(document))
+
+
+class Digest(Protocol):
+    """What hashlib makes."""
+
+    def copy(self) -> Digest: ...
+    def update(self, data: bytes, /) -> None: ...
+    def hexdigest(self) -> str: ...
+
+
+class Template:
+    """The same digest for many jobs of one product, from texts of their parts that many of them share."""
+
+    def __init__(self, kind: str, version: int, parameters: Json) -> None:
+        fixed = {"format": FORMAT, "product": kind, "version": version, "parameters": parameters}
+        self._fixed = {name: _text(value) for name, value in fixed.items()}
+        self._periods: dict[Period, bytes] = {}
+
+    @staticmethod
+    def text(part: Json) -> bytes:
+        """Of a part of a document."""
+        return _text(part)
+
+    def begun(self, period: Period, inputs: Sequence[bytes]) -> Digest:
+        """All that stands before the tile, which jobs of the same inputs have in common; inputs: as in a document."""
+        if period not in self._periods:
+            self._periods[period] = _text(_span(period))
+        texts = {**self._fixed, "inputs": b"[" + b",".join(inputs) + b"]", "period": self._periods[period]}
+        before = b"".join(b'"%b":%b,' % (name.encode(), texts[name]) for name in sorted(texts) if name < "tile")
+        return hashlib.sha256(b"{" + before)
+
+    def fingerprint(self, begun: Digest, tile: bytes) -> str:
+        """Of the document that begins so, of this tile; what has begun stays as it is."""
+        digest = begun.copy()
+        digest.update(b'"tile":%b,"version":%b}' % (tile, self._fixed["version"]))
+        return digest.hexdigest()[:_LENGTH]
+
+
+def _text(value: Json) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def _digest(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()[:_LENGTH]
 
 
 def differences(old: Json, new: Json, path: str = "") -> list[str]:
@@ -104,6 +148,10 @@ def _by_id(inputs: Json) -> Json:
 def _short(value: Json) -> str:
     text = json.dumps(value, sort_keys=True)
     return text if len(text) <= 120 else text[:117] + "..."
+
+
+def _span(period: Period) -> Json:
+    return {"id": period.id, "start": _iso(period.start), "end": _iso(period.end)}
 
 
 def _iso(time: datetime | None) -> str | None:

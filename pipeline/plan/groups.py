@@ -5,18 +5,20 @@ A group is only a way to work: nothing that is planned, fingerprinted or written
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from array import array
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Literal
+from typing import Literal, overload
 
 import numpy as np
 from affine import Affine
-from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from pipeline.errors import PlanRefusedError
-from pipeline.plan.jobs import by_region, finest_of
+from pipeline.plan.jobs import finest_of
+from pipeline.plan.lattices import Lattice, Lattices
 from pipeline.plan.memory import Holding, project_memory
 from pipeline.types import Item, Job, MemoryPlan, Tile
 
@@ -27,9 +29,6 @@ MOST_BYTES = 16 * 2**30
 """What one group may read: a run that is asked to end waits for the groups in flight."""
 _LEVELS: Mapping[SuperTile, tuple[int, ...]] = {"auto": (2, 1, 0), 4: (2,), 2: (1,), 1: (0,)}
 """Cells of 4 x 4, of 2 x 2 and single tiles, as powers of two."""
-_PARTS_A_PX = 1000
-"""Corners agree to a thousandth of a pixel: far above rounding, far below what any pixel map tells apart."""
-_CURVE_BITS = 31
 
 
 @dataclass(frozen=True)
@@ -56,14 +55,100 @@ class Group:
 
 
 @dataclass(frozen=True)
-class _Placed:
-    """A job's place on its lattice of tiles; row 0 and column 0 are wherever its CRS has its origin."""
+class Head:
+    """A group without its jobs: what decides when and where it begins."""
 
-    curve: int
-    """Number along the Hilbert curve: a cell of 2**n x 2**n tiles is 4**n consecutive ones, wherever it lies."""
-    cell: tuple[int, int]
-    """(row, column)."""
-    job: Job
+    number: int
+    """Its place in the work."""
+    region: str
+    product: str
+    job_ids: tuple[str, ...]
+    needs: frozenset[str]
+    """Ids of the jobs of this run that it is made from; without any it can begin at once."""
+    peak_bytes: int
+    """As the group's own."""
+
+
+class Work(Sequence[Group], ABC):
+    """Everything a run does, group by group: each is made anew when it is asked for, so many of them weigh little."""
+
+    @abstractmethod
+    def heads(self) -> Iterator[Head]:
+        """What each group is, in order; made anew as well."""
+
+
+class _Listed(Work):
+    """A plain list of groups as work."""
+
+    def __init__(self, groups: Sequence[Group]) -> None:
+        self._groups = tuple(groups)
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    @overload
+    def __getitem__(self, number: int) -> Group: ...
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[Group]: ...
+    def __getitem__(self, number: int | slice) -> Group | Sequence[Group]:
+        return self._groups[number]
+
+    def heads(self) -> Iterator[Head]:
+        inside = {job.id for group in self._groups for job in group.jobs}
+        return (_head(number, group.jobs, group.peak_bytes, inside) for number, group in enumerate(self._groups))
+
+
+def listed(groups: Sequence[Group]) -> Work:
+    """A few groups that are there already, as work."""
+    return _Listed(groups)
+
+
+class _Cut(Work):
+    """Groups as the numbers of their jobs."""
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self._jobs = jobs
+        self._numbers, self._ends = array("I"), array("I")
+        self._together: dict[int, MemoryPlan] = {}
+        """By group, where it is of several jobs."""
+        self._inside: frozenset[str] = frozenset()
+
+    def add(self, numbers: Iterable[int], memory: MemoryPlan | None) -> None:
+        """One more group; memory: None for a job by itself."""
+        if memory is not None:
+            self._together[len(self._ends)] = memory
+        self._numbers.extend(numbers)
+        self._ends.append(len(self._numbers))
+
+    def needing(self, wanted: Collection[str]) -> None:
+        """Of the jobs that others are made from, note which are of this run."""
+        if wanted:
+            self._inside = frozenset(name for job in self._jobs if (name := job.id) in wanted)
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    @overload
+    def __getitem__(self, number: int) -> Group: ...
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[Group]: ...
+    def __getitem__(self, number: int | slice) -> Group | Sequence[Group]:
+        places = range(len(self._ends))[number]
+        if isinstance(places, range):
+            return tuple(self[place] for place in places)
+        jobs = tuple(
+            self._jobs[one] for one in self._numbers[self._ends[places - 1] if places else 0 : self._ends[places]]
+        )
+        return Group(jobs, self._together.get(places, jobs[0].memory))
+
+    def heads(self) -> Iterator[Head]:
+        for number, group in enumerate(self):
+            yield _head(number, group.jobs, group.peak_bytes, self._inside)
+
+
+def _head(number: int, jobs: Sequence[Job], peak_bytes: int, inside: Collection[str]) -> Head:
+    needs = frozenset(one.job_id for job in jobs for one in job.upstream if one.job_id in inside)
+    return Head(number, jobs[0].region, jobs[0].product, tuple(job.id for job in jobs), needs, peak_bytes)
 
 
 def group_jobs(
@@ -72,101 +157,89 @@ def group_jobs(
     slots: Mapping[str, int],
     budgets: Mapping[str, int],
     super_tile: SuperTile = "auto",
-) -> list[Group]:
+) -> Work:
     """Every job in one group; regions apart, then products and periods as they come, each along its curve. Pure.
 
-    holdings: by product name. slots, budgets: by region, tasks at once, and the bytes of memory that one may use.
+    holdings: by product name; jobs of other products are made one by one, after all others.
+    slots, budgets: by region, tasks at once, and the bytes of memory that one may use.
     Cells lie where the lattice has them, so the same tiles always meet. A cell is quartered where it does not fit the
     memory, would read more than `MOST_BYTES` or has a scene of two days. `auto`: the largest cells that leave
     `GROUPS_A_SLOT` groups for every slot.
     """
-    found: list[Group] = []
-    for region, of_region in by_region(jobs):
-        lattices = list(_lattices(of_region))
-        for level in _LEVELS[super_tile]:
-            groups = [
-                group
-                for placed in lattices
-                for group in _cut(placed, level, holdings[placed[0].job.product], budgets[region])
-            ]
-            if len(groups) >= GROUPS_A_SLOT * slots[region]:
-                break
-        found += groups
-    return found
-
-
-def _lattices(jobs: Iterable[Job]) -> Iterator[list[_Placed]]:
-    """Jobs that may be neighbours, along the curve: of one product and period, on one lattice of tiles."""
-    lattices: dict[tuple[str, str], dict[object, list[tuple[Job, int, int]]]] = {}
-    origins: dict[object, list[tuple[int, int]]] = {}
-    for job in jobs:
-        geobox = job.tile.geobox
-        (height, width), (a, b, c, d, e, f) = geobox.shape.yx, geobox.transform[:6]
-        if b == d == 0:
-            kind = (job.product, job.period.id, str(geobox.crs), a, e, height, width)
-            place = round(f / e * _PARTS_A_PX), round(c / a * _PARTS_A_PX)
-            origin, row, column = _on_lattice(
-                place, (height * _PARTS_A_PX, width * _PARTS_A_PX), origins.setdefault(kind, [])
-            )
-            lattice: object = (*kind, origin)
-        else:  # a grid that is turned has no such lattice
-            lattice, row, column = job.tile.id, 0, 0
-        lattices.setdefault((job.product, job.period.id), {}).setdefault(lattice, []).append((job, row, column))
-    for of_period in lattices.values():
-        for members in of_period.values():
-            rows, columns = np.array([cell for _, *cell in members], np.int64).T
-            curve = hilbert(rows, columns)
-            order = np.argsort(curve, kind="stable")
-            yield [
-                _Placed(number, (row, column), job)
-                for number, (job, row, column) in zip(
-                    curve[order].tolist(), (members[place] for place in order.tolist()), strict=True
-                )
-            ]
-
-
-def _on_lattice(
-    place: tuple[int, int], step: tuple[int, int], origins: list[tuple[int, int]]
-) -> tuple[tuple[int, int], int, int]:
-    """(origin of a known lattice or of a new one, row and column on it) of a corner; all but the last two in parts.
-
-    A corner may be a part off its lattice: what was rounded half a part away from another's rounds to the other side.
-    """
-    for origin in origins:
-        cell = [round((at - first) / along) for at, first, along in zip(place, origin, step, strict=True)]
-        rest = [at - first - n * along for at, first, n, along in zip(place, origin, cell, step, strict=True)]
-        if max(map(abs, rest)) <= 1:
-            return origin, cell[0], cell[1]
-    (row, down), (column, right) = (divmod(at, along) for at, along in zip(place, step, strict=True))
-    origins.append((down, right))
-    return (down, right), row, column
-
-
-def _cut(placed: Sequence[_Placed], level: int, holding: Holding, budget_bytes: int) -> Iterator[Group]:
-    """Groups of a stretch of the curve, of cells of 2**level tiles a side or of their quarters."""
-    for _, members in groupby(placed, key=lambda one: one.curve >> 2 * level):
-        cell = list(members)
-        if level == 0 or len(cell) == 1:
-            yield from (Group((one.job,), one.job.memory) for one in cell)
-            continue
-        memory = _project(cell, holding, budget_bytes)
-        if memory is None:
-            yield from _cut(cell, level - 1, holding, budget_bytes)
+    work, alone, wanted = _Cut(jobs), array("I"), set[str]()
+    regions: dict[str, Lattices] = {}
+    for number, job in enumerate(jobs):
+        wanted.update(one.job_id for one in job.upstream)
+        if job.product in holdings:
+            regions.setdefault(job.region, Lattices()).add(number, job)
         else:
-            yield Group(tuple(one.job for one in sorted(cell, key=lambda one: one.cell)), memory)
+            alone.append(number)
+    for region in sorted(regions):
+        lattices = regions[region].along_the_curve()
+        found: list[tuple[list[int], MemoryPlan | None]] = []
+        for level in _LEVELS[super_tile]:
+            found = [
+                cut
+                for lattice in lattices
+                for cut in _cut(jobs, lattice, level, (holdings[lattice.product], budgets[region]))
+            ]
+            if len(found) >= GROUPS_A_SLOT * slots[region]:
+                break
+        for numbers, memory in found:
+            work.add(numbers, memory)
+    for number in alone:
+        work.add([number], None)
+    work.needing(wanted)
+    return work
 
 
-def _project(cell: Sequence[_Placed], holding: Holding, budget_bytes: int) -> MemoryPlan | None:
+_Cell = Sequence[tuple[tuple[int, int], int, Job]]
+"""(row, column), number and job of neighbours along the curve."""
+
+
+def _cut(
+    jobs: Sequence[Job], lattice: Lattice, level: int, limits: tuple[Holding, int]
+) -> Iterator[tuple[list[int], MemoryPlan | None]]:
+    """Groups along a curve, of cells of 2**level tiles a side or of their quarters; limits: of what one may hold."""
+    edges = np.flatnonzero(np.diff(lattice.curve >> 2 * level)) + 1
+    for first, last in zip([0, *edges.tolist()], [*edges.tolist(), len(lattice.curve)], strict=True):
+        numbers = lattice.numbers[first:last].tolist()
+        if level == 0 or last - first == 1:
+            yield from (([number], None) for number in numbers)
+            continue
+        places = zip(map(tuple, lattice.cells[first:last].tolist()), numbers, strict=True)
+        cell = [(place, number, jobs[number]) for place, number in places]
+        yield from _quartered(cell, lattice.curve[first:last].tolist(), level, limits)
+
+
+def _quartered(
+    cell: _Cell, curve: Sequence[int], level: int, limits: tuple[Holding, int]
+) -> Iterator[tuple[list[int], MemoryPlan | None]]:
+    """A cell as one group, or its quarters, or theirs."""
+    if level == 0 or len(cell) == 1:
+        yield from (([number], None) for _, number, _ in cell)
+        return
+    memory = _project(cell, *limits)
+    if memory is not None:
+        yield [number for _, number, _ in sorted(cell, key=lambda one: one[0])], memory
+        return
+    quarter = [at >> 2 * (level - 1) for at in curve]
+    for _, members in groupby(range(len(cell)), key=quarter.__getitem__):
+        places = list(members)
+        yield from _quartered([cell[at] for at in places], [curve[at] for at in places], level - 1, limits)
+
+
+def _project(cell: _Cell, holding: Holding, budget_bytes: int) -> MemoryPlan | None:
     """How the tiles of a cell fit a worker together; None where they are better made apart."""
-    cells = {one.cell for one in cell}
-    if len(cells) < len(cell) or sum(one.job.read_bytes for one in cell) > MOST_BYTES:
+    jobs = [job for *_, job in cell]
+    if len({place for place, *_ in cell}) < len(cell) or sum(job.read_bytes for job in jobs) > MOST_BYTES:
         return None
     scenes: dict[tuple[str, str], Item] = {}
-    for one in cell:
-        for item in one.job.items:
+    for job in jobs:
+        for item in job.items:
             if scenes.setdefault((item.collection, item.id), item).solar_day != item.solar_day:
                 return None
-    tile = Tile("cell", around([one.job.tile.geobox for one in cell]))
+    tile = Tile("cell", around([job.tile.geobox for job in jobs]))
     finest = finest_of(list(scenes.values()), tile)
     days = len({item.solar_day for item in scenes.values()})
     try:
@@ -185,18 +258,3 @@ def around(geoboxes: Sequence[GeoBox]) -> GeoBox:
         for places, edge in zip((rows, columns), geoboxes[0].shape.yx, strict=True)
     )
     return GeoBox((height, width), Affine(a, 0, left.c, 0, e, top.f), geoboxes[0].crs)
-
-
-def hilbert(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Numbers along one curve over all places within 2**30 of the origin: neighbours there are neighbours on it."""
-    x, y = columns + 2 ** (_CURVE_BITS - 1), rows + 2 ** (_CURVE_BITS - 1)
-    curve: NDArray[np.int64] = np.zeros_like(x)
-    for bit in range(_CURVE_BITS - 1, -1, -1):
-        right, down = x >> bit & 1, y >> bit & 1
-        curve = curve << 2 | (3 * right) ^ down
-        turned = down == 0
-        flipped = turned & (right == 1)
-        mask = (1 << bit) - 1
-        x, y = np.where(flipped, ~x, x) & mask, np.where(flipped, ~y, y) & mask
-        x, y = np.where(turned, y, x), np.where(turned, x, y)
-    return curve

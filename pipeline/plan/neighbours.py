@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from array import array
+from collections.abc import Mapping, Sequence
 
-from pipeline.plan.jobs import Targets
-from pipeline.types import Neighbour, Plan, Tile
+import numpy as np
+
+from pipeline.plan.entries import Targets
+from pipeline.plan.made import table_of
+from pipeline.plan.rows import SIDES, Beside
+from pipeline.types import Plan, Tile
 
 _PARTS_A_PX = 1000
 """Corners agree to a thousandth of a pixel: far above rounding."""
@@ -17,45 +21,45 @@ _Box = tuple[int, int, int, int]
 def with_neighbours(plan: Plan, targets: Mapping[str, Targets]) -> Plan:
     """The plan with each job's neighbours: of its product and period, on its lattice of pixels; pure.
 
-    targets: by product name. Tiles of a utm, geobox or ttc grid meet within a zone; those of mgrs overlap, so none
-    does. Skipped jobs are neighbours as well as those that will run.
+    plan: of `plan_jobs`. targets: by product name. Tiles of a utm, geobox or ttc grid meet within a zone; those of mgrs
+    overlap, so none does. Skipped jobs are neighbours as well as those that will run.
     """
-    fingerprints = {job.id: job.fingerprint for job in plan.jobs}
-    fingerprints |= {skip.job_id: skip.fingerprint for skip in plan.skipped}
-    beside: dict[int, Mapping[str, tuple[tuple[str, str], ...]]] = {}
-    for target in targets.values():
+    table = table_of(plan)
+    beside: dict[int, Beside] = {}
+    for product, target in targets.items():
+        if not target.tiles:  # buckets of floats
+            continue
         # Products on one grid have the same tiles, and a tile has the same neighbours in every period.
         if id(target.tiles) not in beside:
             beside[id(target.tiles)] = touching(target.tiles)
-
-    def neighbours(product: str, tile: Tile, period: str) -> Iterator[Neighbour]:
-        for side, tile_id in beside[id(targets[product].tiles)].get(tile.id, ()):
-            found = fingerprints.get(f"{product}/{tile_id}/{period}")
-            if found is not None:
-                yield Neighbour(side, tile_id, found)
-
-    jobs = (replace(job, neighbours=tuple(neighbours(job.product, job.tile, job.period.id))) for job in plan.jobs)
-    return replace(plan, jobs=tuple(jobs))
+        table.set_beside(product, beside[id(target.tiles)])
+    return plan
 
 
-def touching(tiles: Sequence[Tile]) -> dict[str, tuple[tuple[str, str], ...]]:
-    """By tile id, (side, id) of the tiles that lie beside it and share a whole edge: at most one on each side."""
-    boxes = {tile.id: (_lattice(tile), _box(tile)) for tile in tiles if _upright(tile)}
-    starts: dict[tuple[object, str, int, int, int], str] = {}
-    for tile_id, (lattice, (left, top, right, bottom)) in boxes.items():
-        starts[lattice, "left", left, top, bottom] = tile_id
-        starts[lattice, "top", top, left, right] = tile_id
-    found: dict[str, list[tuple[str, str]]] = {}
-    for tile_id, (lattice, (left, top, right, bottom)) in boxes.items():
+def touching(tiles: Sequence[Tile]) -> Beside:
+    """Which tiles lie beside each and share a whole edge: one on each side, or several that overlap one another."""
+    starts: dict[tuple[object, str, int, int, int], int] = {}
+    boxes: dict[int, tuple[tuple[str, float, float], _Box]] = {}
+    for number, tile in enumerate(tiles):
+        if _upright(tile):
+            lattice, (left, top, right, bottom) = boxes[number] = (_lattice(tile), _box(tile))
+            starts[lattice, "left", left, top, bottom] = number
+            starts[lattice, "top", top, left, right] = number
+    found = array("q")
+    for number, (lattice, (left, top, right, bottom)) in boxes.items():
         for side, back, key in (
             ("right", "left", (lattice, "left", right, top, bottom)),
             ("bottom", "top", (lattice, "top", bottom, left, right)),
         ):
             other = starts.get(key)
             if other is not None:
-                found.setdefault(tile_id, []).append((side, other))
-                found.setdefault(other, []).append((back, tile_id))
-    return {tile_id: tuple(sorted(sides)) for tile_id, sides in found.items()}
+                found.extend([number, SIDES.index(side), other, other, SIDES.index(back), number])
+    of, at_side, others = np.array(found, np.int64).reshape(-1, 3).T
+    rank = np.empty(len(tiles), np.int64)
+    rank[sorted(range(len(tiles)), key=lambda number: tiles[number].id)] = np.arange(len(tiles))
+    order = np.lexsort((rank[others], at_side, of))
+    ends = np.cumsum(np.bincount(of, minlength=len(tiles)))
+    return Beside(array("I", ends.tolist()), array("I", (others * len(SIDES) + at_side)[order].tolist()))
 
 
 def _upright(tile: Tile) -> bool:

@@ -24,13 +24,37 @@ _FEW = 48
 """Boxes that are compared in pairs."""
 
 
-@lru_cache(maxsize=4096)
 def lonlat_outline(geobox: GeoBox) -> BaseGeometry:
     """A tile's footprint in degrees within -180..180, to ten centimetres; in two parts where it crosses 180.
 
     Around a pole it reaches to the pole and from -180 to 180.
     """
-    return to_lonlat(np.array([_extent(geobox)], dtype=object), str(geobox.crs), _WITHIN_M)[0]
+    return _lonlat_outline(_place(geobox))
+
+
+def lonlat_outlines(geoboxes: Sequence[GeoBox]) -> list[BaseGeometry]:
+    """The same of many tiles, those of one CRS at once."""
+    found: dict[int, BaseGeometry] = {}
+    systems: dict[str, list[int]] = {}
+    for number, geobox in enumerate(geoboxes):
+        systems.setdefault(str(geobox.crs), []).append(number)
+    for crs, numbers in systems.items():
+        extents = np.array([_extent(_place(geoboxes[number])) for number in numbers], dtype=object)
+        found |= zip(numbers, to_lonlat(extents, crs, _WITHIN_M), strict=True)
+    return [found[number] for number in range(len(geoboxes))]
+
+
+_Place = tuple[str, tuple[float, ...], tuple[int, int]]
+"""CRS, transform and shape of a grid: a GeoBox itself is slow as a key, since it hashes the text of its CRS."""
+
+
+def _place(geobox: GeoBox) -> _Place:
+    return str(geobox.crs), geobox.transform[:6], geobox.shape.yx
+
+
+@lru_cache(maxsize=4096)
+def _lonlat_outline(place: _Place) -> BaseGeometry:
+    return to_lonlat(np.array([_extent(place)], dtype=object), place[0], _WITHIN_M)[0]
 
 
 def lonlat_bounds(geobox: GeoBox) -> BBox:
@@ -65,7 +89,7 @@ def covering_boxes(tiles: Sequence[Tile], most: int = 16) -> tuple[BBox, ...]:
     for tile in tiles:
         grids.setdefault(str(tile.geobox.crs), []).append(tile.geobox)
     for crs, geoboxes in grids.items():
-        boxes += _lonlat_boxes(geoboxes, crs)
+        boxes += lonlat_boxes(geoboxes, crs)
     groups = _neighbours(boxes)
     while len(groups) > 1:
         wasteful, _, one, other, both = min(_joined(one, other) for one, other in combinations(groups, 2))
@@ -102,7 +126,6 @@ def _sphere_area(box: BBox) -> float:
     return float(width * (np.sin(np.radians(north)) - np.sin(np.radians(south))))
 
 
-@lru_cache(maxsize=4096)
 def outline_in(geobox: GeoBox, crs: str) -> BBox:
     """Bounding box of a tile in another CRS: left, bottom, right, top; exact in its own, never too small in others.
 
@@ -111,15 +134,19 @@ def outline_in(geobox: GeoBox, crs: str) -> BBox:
     if crs.upper() == "EPSG:4326":
         west, south, east, north = lonlat_bounds(geobox)
         return (west, south, east, north) if west <= east else (-180.0, south, 180.0, north)
-    extent = _extent(geobox)
-    if str(geobox.crs) == crs:
-        left, bottom, right, top = extent.bounds
-        return left, bottom, right, top
+    return _outline_in(_place(geobox), crs)
+
+
+@lru_cache(maxsize=4096)
+def _outline_in(place: _Place, crs: str) -> BBox:
+    own, extent = place[0], _extent(place)
     left, bottom, right, top = extent.bounds
+    if own == crs:
+        return left, bottom, right, top
     x, y = np.meshgrid(np.linspace(left, right, _MESH), np.linspace(bottom, top, _MESH))
     # The pole is where another projection may end; between two samples nothing would tell.
-    sides = [*transformer(str(geobox.crs), crs).transform(x, y)]
-    inside = [sign for sign, pole in poles(str(geobox.crs)) if extent.intersects(pole)]
+    sides = [*transformer(own, crs).transform(x, y)]
+    inside = [sign for sign, pole in poles(own) if extent.intersects(pole)]
     ends = transformer(4326, crs).transform([0.0, 90.0, 180.0, -90.0] * len(inside), np.repeat(inside, 4))
     box = [_reach(*values) for values in zip(sides, ends, strict=True)]
     return box[0][0], box[1][0], box[0][1], box[1][1]
@@ -135,13 +162,13 @@ def _reach(mesh: NDArray[np.float64], others: NDArray[np.float64]) -> tuple[floa
     return float(values.min()) - bend, float(values.max()) + bend
 
 
-def _extent(geobox: GeoBox) -> shapely.Polygon:
-    rows, columns = geobox.shape
+def _extent(place: _Place) -> shapely.Polygon:
+    _, (a, b, c, d, e, f), (rows, columns) = place
     corners = ((0, 0), (0, rows), (columns, rows), (columns, 0))
-    return shapely.Polygon([geobox.transform @ corner for corner in corners])
+    return shapely.Polygon([(a * x + b * y + c, d * x + e * y + f) for x, y in corners])
 
 
-def _lonlat_boxes(geoboxes: Sequence[GeoBox], crs: str) -> list[BBox]:
+def lonlat_boxes(geoboxes: Sequence[GeoBox], crs: str) -> list[BBox]:
     """Boxes around tiles of one CRS, all at once; one by one only where a pole is near."""
     t = np.linspace(0.0, 1.0, 9)
     zero, one = np.zeros_like(t), np.ones_like(t)
@@ -157,9 +184,10 @@ def _lonlat_boxes(geoboxes: Sequence[GeoBox], crs: str) -> list[BBox]:
     shift = 360 * np.floor((west + 180) / 360)
     west, east = west - shift, east - shift
     east = np.where(east > 180, east - 360, east)
-    easy = np.flatnonzero(~hard)
-    found: list[BBox] = list(zip(*(side[easy].tolist() for side in (west, south, east, north)), strict=True))
-    return found + [lonlat_bounds(geoboxes[number]) for number in np.flatnonzero(hard).tolist()]
+    found: list[BBox] = list(zip(*(side.tolist() for side in (west, south, east, north)), strict=True))
+    for number in np.flatnonzero(hard).tolist():
+        found[number] = lonlat_bounds(geoboxes[number])
+    return found
 
 
 def _bounds(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

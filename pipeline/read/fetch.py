@@ -20,10 +20,10 @@ from typing import TypeVar
 
 from pipeline.errors import AssetError
 from pipeline.read.access import Access
-from pipeline.read.flight import ChangedError, Flight, Version
+from pipeline.read.flight import ChangedError, CutError, Flight, Version
 from pipeline.read.stores import Place, Unsupported, locate
 
-__all__ = ["ByteSource", "ChangedError", "Unsupported", "Version", "open_source"]
+__all__ = ["ByteSource", "ChangedError", "CutError", "Unsupported", "Version", "open_source"]
 
 HEAD_BYTES = 16 * 1024
 GAP_BYTES = 64 * 1024
@@ -89,7 +89,11 @@ def open_source(href: str, access: Access, newer_than: float = 0.0) -> Iterator[
     if _HEADS.changes(key) >= MOST_CHANGES:
         raise Unsupported("several versions of it were given in turn, as by servers that do not agree on its ETag")
     head = _outcome(_HEADS.get(key, lambda: _FLIGHT.start(_read_head(place)), fresh=newer_than > 0))
-    yield ByteSource(href, *head, partial(_read_remote, place, key, head[1]))
+    try:
+        yield ByteSource(href, *head, partial(_read_remote, place, key, head[1]))
+    except OSError:
+        _HEADS.drop(key)  # it may be why: a file that was cut short is asked anew, and may be whole by then
+        raise
 
 
 def plan_pieces(spans: Spans) -> tuple[list[tuple[int, int]], list[tuple[int, int, int]]]:

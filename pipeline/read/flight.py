@@ -164,6 +164,10 @@ class _BusyError(OSError):
     """The server has too much to do."""
 
 
+class CutError(OSError):
+    """An answer ended before its announced length: the line's fault, since a cut file announces less."""
+
+
 class _NoWordError(OSError):
     """Nothing was said about the file itself: another client, with other settings, may get through."""
 
@@ -182,7 +186,7 @@ def _explain(error: Exception, place: Place) -> OSError:
         stall_s = min(STALL_S, place.timeout_s)
         return TimeoutError(f"nothing came for {stall_s:g} s, or not all of it in {place.timeout_s:g} s")
     if "kind: Interrupted" in said:
-        return OSError("the answer was cut")
+        return CutError("the answer was cut")
     names = dict.fromkeys(re.findall(r"\b(?:kind|source|inner): ([A-Z]\w+)", said))
     failure = _NoWordError(f"no answer to a range: {', '.join((type(error).__name__, *names))}")
     failure.passing = not _RANGELESS & names.keys()

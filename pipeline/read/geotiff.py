@@ -182,7 +182,7 @@ def _check_known(href: str, access: Access) -> None:
 
 def _describe(source: ByteSource, asset: Asset, slow: Callable[[], GdalRaster]) -> GeoTiff:
     key = source.href, source.version
-    header = _HEADERS.get(key) or _HEADERS.put(key, tiff.parse(_bytes(source)))
+    header = _HEADERS.get(key) or _HEADERS.put(key, _whole(tiff.parse(_bytes(source)), source.version.size))
     check_size(asset, header.image.shape, header.image.bands)
     try:
         codecs.check(header.image.layout.codec)
@@ -191,6 +191,18 @@ def _describe(source: ByteSource, asset: Asset, slow: Callable[[], GdalRaster]) 
     grid = Grid(f"EPSG:{header.epsg}", header.transform, header.image.shape)
     nodata = asset.nodata if header.image.nodata is None else header.image.nodata
     return GeoTiff(source, header, header.image, 0, asset.band, grid, nodata, contradiction(asset, grid), slow)
+
+
+def _whole(header: tiff.Header, size: int) -> tiff.Header:
+    """Overviews often come first, so a file that was cut short would serve them. Raises OSError for such a file."""
+    end = np.uint64(size)
+    left = end - np.minimum(header.image.offsets.astype(np.uint64), end)
+    cut = header.image.counts > left
+    if np.any(cut):
+        raise OSError(
+            f"the file is cut short: {np.count_nonzero(cut)} of its {cut.size} blocks lie beyond {size} bytes"
+        )
+    return header
 
 
 def _bytes(source: ByteSource) -> tiff.Bytes:

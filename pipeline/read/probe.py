@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from pipeline.errors import AssetError, TransientAssetError
 from pipeline.read.access import Access, s3_keys, secrets, sign
@@ -16,6 +18,7 @@ from pipeline.read.access import Access, s3_keys, secrets, sign
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
 ANY = (b"",)
 """Of files that may begin with anything."""
+_HEAD_BYTES = 512
 PASSING = {408, 425, 429, 500, 502, 503, 504}
 """HTTP statuses of a server that may answer soon."""
 
@@ -58,11 +61,11 @@ def _probe_http(href: str, access: Access, magic: tuple[bytes, ...]) -> Finding:
             stream=True,
         ) as answer:
             status = answer.status_code
-            head = next(answer.iter_content(512), b"") if status in {200, 206} else b""
+            head = _first_bytes(answer, access.timeout_s) if status in {200, 206} else b""
             size = answer.headers.get("Content-Range", "").rpartition("/")[2] or answer.headers.get(
                 "Content-Length", ""
             )
-    except requests.RequestException as error:
+    except (requests.RequestException, TimeoutError) as error:
         return Finding(transient=True, cause=f"no answer from the server: {type(error).__name__}")
     except AssetError as error:
         return Finding(transient=isinstance(error, TransientAssetError), cause=error.cause)
@@ -73,6 +76,19 @@ def _probe_http(href: str, access: Access, magic: tuple[bytes, ...]) -> Finding:
         return _judge_bytes(head, int(size) if size.isdigit() else None, magic)
     refused = status in {401, 403} and access.sign in {"planetary-computer", "earthdata"}
     return Finding(transient=status in PASSING or refused, cause=f"HTTP {status}", refused=refused)
+
+
+def _first_bytes(answer: requests.Response, within_s: float) -> bytes:
+    """What the file begins with. Raises TimeoutError for a server that gives a byte now and then."""
+    head, ends = b"", monotonic() + within_s
+    try:
+        while len(head) < _HEAD_BYTES and (more := answer.raw.read1(_HEAD_BYTES - len(head), decode_content=True)):
+            head += more
+            if monotonic() > ends and len(head) < _HEAD_BYTES:
+                raise TimeoutError
+    except HTTPError as error:
+        raise requests.ConnectionError(error) from error
+    return head
 
 
 def _authorisation(href: str, access: Access) -> dict[str, str]:

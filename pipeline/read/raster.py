@@ -21,7 +21,7 @@ from rasterio.errors import RasterioError
 from pipeline.errors import AssetError, PermanentAssetError, TransientAssetError
 from pipeline.read.access import Access, check_href, gdal_path, redact
 from pipeline.read.carry import Carry
-from pipeline.read.fetch import ChangedError, Unsupported
+from pipeline.read.fetch import ChangedError, CutError, Unsupported
 from pipeline.read.gdal import GdalRaster, forget, open_gdal
 from pipeline.read.geotiff import open_geotiff
 from pipeline.read.probe import PASSING, Finding, probe
@@ -144,7 +144,7 @@ def _classify(asset: Asset, error: Exception, finding: Finding, *, once_more: bo
     # rasterio's own text is often "Read failed. See previous exception": GDAL's reason is the cause behind it.
     message = redact(str(error.__cause__ or error)).removeprefix(gdal_path(asset.href)).strip(" :,")
     status = re.fullmatch(r"HTTP response code: (\d+)", message)
-    passing = isinstance(error, ChangedError) or (status is not None and int(status.group(1)) in PASSING)
+    passing = isinstance(error, ChangedError | CutError) or (status is not None and int(status.group(1)) in PASSING)
     if finding.transient or (finding.cause is None and (passing or once_more)):
         return TransientAssetError(asset.href, finding.cause or message)
     return PermanentAssetError(asset.href, finding.cause or f"damaged or not readable: {message}")

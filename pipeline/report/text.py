@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import median
 from types import MappingProxyType
 
+from pipeline.report.words import size
 from pipeline.types import Job, Outcome, Plan, Quality, Status
+from pipeline.types.causes import Causes
 
+__all__ = ["render_plan", "render_summary", "size"]
 _SHOWN = 10
 
 
@@ -17,56 +22,124 @@ def render_plan(plan: Plan) -> str:
 
     Where jobs are made from what lies in another region, also how much of it has to cross.
     """
+    rows: dict[tuple[str, str, str], _Row] = {}
+    for job in plan.jobs:  # made anew at each access: looked at once, and not kept
+        rows.setdefault((job.product, job.region, job.period.id), _Row()).add(job)
+    crossing = sum(row.crossing_bytes for row in rows.values())
     lines = []
-    rows: dict[tuple[str, str, str], list[Job]] = {}
-    for job in plan.jobs:
-        rows.setdefault((job.product, job.region, job.period.id), []).append(job)
-    crossing = any(job.crossing_bytes for job in plan.jobs)
     if rows:
         head = f"{'product':<24} {'region':<16} {'period':<24} {'jobs':>6} {'to read':>10} {'peak memory':>12}"
         lines.append(f"{head} {'crossing':>10}" if crossing else head)
-    for (product, region, period), jobs in sorted(rows.items()):
-        read, peak = sum(job.read_bytes for job in jobs), max(job.memory.peak_bytes for job in jobs)
-        row = f"{product:<24} {region:<16} {period:<24} {len(jobs):>6} {size(read):>10} {size(peak):>12}"
-        lines.append(f"{row} {size(sum(job.crossing_bytes for job in jobs)):>10}" if crossing else row)
+    for (product, region, period), row in sorted(rows.items()):
+        sizes = f"{size(row.read_bytes):>10} {size(row.peak_bytes):>12}"
+        line = f"{product:<24} {region:<16} {period:<24} {row.jobs:>6} {sizes}"
+        lines.append(f"{line} {size(row.crossing_bytes):>10}" if crossing else line)
     for reason, count in sorted(Counter(skip.reason for skip in plan.skipped).items()):
         lines.append(f"skipped: {count} jobs, {reason}")
     lines += [f"note: {note}" for note in _some(plan.notes)]
     if crossing:
-        lines.append(f"between regions: {size(sum(job.crossing_bytes for job in plan.jobs))}")
+        lines.append(f"between regions: {size(crossing)}")
     lines.append(f"plan: {len(plan.jobs)} jobs to run, {len(plan.skipped)} skipped")
     return "\n".join(lines)
 
 
+@dataclass
+class _Row:
+    """Sums of the jobs of one product, region and period."""
+
+    jobs: int = 0
+    read_bytes: int = 0
+    peak_bytes: int = 0
+    crossing_bytes: int = 0
+
+    def add(self, job: Job) -> None:
+        self.jobs += 1
+        self.read_bytes += job.read_bytes
+        self.peak_bytes = max(self.peak_bytes, job.memory.peak_bytes)
+        self.crossing_bytes += job.crossing_bytes
+
+
 def render_summary(
-    outcomes: Sequence[Outcome], skipped: int, seconds: float, before: Mapping[str, Quality] = MappingProxyType({})
+    outcomes: Iterable[Outcome], skipped: int, seconds: float, before: Mapping[str, Quality] = MappingProxyType({})
 ) -> str:
-    """What became of every job: counts, every failure with its cause, every loss by name, tiles by quality flag.
+    """What became of every job: counts, failures by cause, losses by name, tiles by quality flag; one pass.
 
     before: by job id, the quality of skipped jobs' tiles by the limits of today.
     """
-    counts = Counter(outcome.status for outcome in outcomes)
-    lines: list[str] = []
-    losses = [(outcome, loss) for outcome in outcomes if outcome.status is Status.DONE for loss in outcome.losses]
-    lines += _some(
-        [f"warning: {one.job_id}: lost {loss.item}/{loss.asset} ({loss.href}): {loss.cause}" for one, loss in losses]
-    )
-    lines += _some([f"warning: {one.job_id}: {text}" for one in outcomes for text in one.warnings])
-    made = {one.job_id: one.quality for one in outcomes if one.status is Status.DONE and one.quality is not None}
-    lines += _by_flag("quality", made)
-    lines += _by_flag("quality of what was committed before", before)
-    for status in (Status.FAILED, Status.BLOCKED):
-        lines += _some(
-            [f"{status}: {one.job_id}: {one.error}: {one.cause}" for one in outcomes if one.status is status]
-        )
-    lines += _durations([one for one in outcomes if one.status is Status.DONE])
-    written = sum(outcome.written_bytes for outcome in outcomes)
+    counts, written = Counter[Status](), 0
+    losses, warnings = _First(), _First()
+    made: dict[str, Quality] = {}
+    each: dict[str, array[float]] = {}
+    failures = {status: _Alike(str(status)) for status in (Status.FAILED, Status.BLOCKED)}
+    for one in outcomes:
+        counts[one.status] += 1
+        written += one.written_bytes
+        for text in one.warnings:
+            warnings.add(f"warning: {one.job_id}: {text}")
+        if one.status in failures:
+            failures[one.status].add(one)
+        if one.status is Status.DONE:
+            for loss in one.losses:
+                losses.add(f"warning: {one.job_id}: lost {loss.item}/{loss.asset} ({loss.href}): {loss.cause}")
+            if one.quality is not None and one.quality.found:
+                made[one.job_id] = one.quality
+            each.setdefault(one.job_id.partition("/")[0], array("d")).append(one.seconds)
+    claimed = f"{counts[Status.CLAIMED]} left to another run, " if counts[Status.CLAIMED] else ""
     blocked = f"{counts[Status.BLOCKED]} blocked, " if counts[Status.BLOCKED] else ""
-    lines.append(
-        f"{counts[Status.DONE]} done, {skipped} skipped, {counts[Status.FAILED]} failed, {blocked}"
-        f"{counts[Status.CANCELLED]} not started; {size(written)} written in {seconds:.1f} s"
-    )
-    return "\n".join(lines)
+    ended = f"{counts[Status.DONE]} done, {skipped} skipped, {counts[Status.FAILED]} failed, {blocked}{claimed}"
+    return "\n".join([
+        *losses.lines(),
+        *warnings.lines(),
+        *_by_flag("quality", made),
+        *_by_flag("quality of what was committed before", before),
+        *(line for alike in failures.values() for line in alike.lines()),
+        *_durations(each),
+        f"{ended}{counts[Status.CANCELLED]} not started; {size(written)} written in {seconds:.1f} s",
+    ])  # fmt: skip
+
+
+class _First:
+    """The first ten of many lines; the report and the journal have them all."""
+
+    def __init__(self) -> None:
+        self._kept: list[str] = []
+        self._count = 0
+
+    def add(self, line: str) -> None:
+        self._count += 1
+        if self._count <= _SHOWN:
+            self._kept.append(line)
+
+    def lines(self) -> Iterator[str]:
+        yield from self._kept
+        if self._count > _SHOWN:
+            yield f"... and {self._count - _SHOWN} more; the report under runs/ has all of them"
+
+
+class _Alike:
+    """Failures by cause: up to three of a cause are told one by one, more of them by their number and an example."""
+
+    def __init__(self, word: str) -> None:
+        self._word = word
+        self._causes = Causes()
+        self._messages: dict[str, str] = {}
+
+    def add(self, one: Outcome) -> None:
+        key = self._causes.add(one.job_id, one.error, one.cause)
+        if one.job_id in self._causes.named(key):
+            self._messages[one.job_id] = f"{one.error}: {one.cause}"
+
+    def lines(self) -> Iterator[str]:
+        groups = self._causes.groups()
+        for group in groups[:_SHOWN]:
+            if group.count <= len(group.jobs):
+                yield from (f"{self._word}: {job}: {self._messages[job]}" for job in group.jobs)
+            else:
+                yield f"{self._word}: {group.count} jobs: {group.error}: {group.example}"
+                yield f"    {', '.join(group.jobs)} and {group.count - len(group.jobs)} more"
+        if len(groups) > _SHOWN:
+            rest = sum(group.count for group in groups[_SHOWN:])
+            yield f"... and {rest} jobs more of {len(groups) - _SHOWN} causes; the report under runs/ has all of them"
 
 
 def _by_flag(what: str, found: Mapping[str, Quality]) -> Iterator[str]:
@@ -80,22 +153,12 @@ def _by_flag(what: str, found: Mapping[str, Quality]) -> Iterator[str]:
         yield f"{what}: {level}: {flag}: {len(named)} tiles: {shown}"
 
 
-def _durations(done: Sequence[Outcome]) -> Iterator[str]:
+def _durations(done: Mapping[str, array[float]]) -> Iterator[str]:
     """How long the jobs of each product took."""
     if done:
         yield f"{'product':<24} {'jobs':>6} {'median':>10} {'total':>10}"
-    products = sorted({one.job_id.partition("/")[0] for one in done})
-    for product in products:
-        each = [one.seconds for one in done if one.job_id.partition("/")[0] == product]
+    for product, each in sorted(done.items()):
         yield f"{product:<24} {len(each):>6} {median(each):>8.2f} s {sum(each):>8.1f} s"
-
-
-def size(count: int) -> str:
-    """Bytes for people: 12.3 MB."""
-    if count < 1000:
-        return f"{count} B"
-    power = min(4, (len(str(count)) - 1) // 3)
-    return f"{count / 1000**power:.1f} {' kMGT'[power]}B"
 
 
 def _some(lines: Sequence[str]) -> Iterator[str]:

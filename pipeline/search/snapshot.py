@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -35,6 +38,8 @@ class Snapshot:
 
     items: tuple[Json, ...]
     notes: tuple[str, ...] = ()
+    file: tuple[Path, int] | None = field(default=None, compare=False)
+    """Where it was read from, and when that was last changed, in nanoseconds."""
 
 
 def search(
@@ -96,28 +101,53 @@ def select_items(
 
     sources: which address of a file each source reads, where an item gives several; without it, the item's own.
     """
-    return tuple(
-        to_item(item, aliases[name], (sources or {}).get(name))
-        for item in snapshot.items
-        if (name := item["properties"]["groundswell:source"]) in aliases
-    )
+    with _unswept():
+        return tuple(
+            to_item(item, aliases[name], (sources or {}).get(name))
+            for item in snapshot.items
+            if (name := item["properties"]["groundswell:source"]) in aliases
+        )
+
+
+@contextmanager
+def _unswept() -> Iterator[None]:
+    """What is made meanwhile stays, and holds no cycles: looking for some takes as long as making it."""
+    sweeps = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if sweeps:
+            gc.enable()
 
 
 def write_snapshot(snapshot: Snapshot, path: Path) -> None:
-    """The snapshot as one stac-geoparquet file; `read_snapshot` gives the same items back."""
-    if snapshot.items:
+    """The snapshot as one stac-geoparquet file; `read_snapshot` gives the same items back.
+
+    One that was read from a file is copied from there, as long as nobody changed that.
+    """
+    if snapshot.file is not None and _changed_ns(snapshot.file[0]) == snapshot.file[1]:
+        shutil.copyfile(snapshot.file[0], path)
+    elif snapshot.items:
         geoparquet.to_parquet(geoparquet.parse_stac_items_to_arrow(list(snapshot.items)), path)
 
 
 def read_snapshot(path: Path) -> Snapshot:
     """A snapshot from its file. Raises CatalogError when the file is missing or is not one."""
+    changed = _changed_ns(path)
     try:
-        items = list(geoparquet.stac_table_to_items(pq.read_table(path)))
+        with _unswept():
+            items = list(geoparquet.stac_table_to_items(pq.read_table(path)))
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise CatalogError(f"{path}: not a snapshot (stac-geoparquet): {error}") from None
     if not all("groundswell:source" in item["properties"] for item in items):
         raise CatalogError(f"{path}: a geoparquet file, but not a run's snapshot: no groundswell:source column")
-    return Snapshot(tuple(_tidy(item) for item in items))
+    return Snapshot(tuple(_tidy(item) for item in items), file=None if changed is None else (path, changed))
+
+
+def _changed_ns(path: Path) -> int | None:
+    """When a file was last changed; None where there is none."""
+    return path.stat().st_mtime_ns if path.is_file() else None
 
 
 def _tidy(item: Json) -> Json:

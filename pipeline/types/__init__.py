@@ -3,6 +3,8 @@
 Plain data only: no I/O, no Dask, no heavy import. Times are UTC; order is (y, x); bare numbers carry their unit.
 """
 
+from pipeline.types.estimate import Actual, Estimate, Place, Range, Row, Taken, Used
+from pipeline.types.events import Begun, ClusterEvent
 from pipeline.types.inputs import Affine6, Asset, FloatBucket, Grid, Item, Json, Period, Tile, Unit
 from pipeline.types.jobs import Job, MemoryPlan, Neighbour, Plan, Skip, Upstream
 from pipeline.types.outputs import (
@@ -21,12 +23,16 @@ from pipeline.types.outputs import (
 )
 
 __all__ = [
+    "Actual",
     "Affine6",
     "Asset",
     "AssetLoss",
     "Band",
+    "Begun",
+    "ClusterEvent",
     "DataFile",
     "DataObject",
+    "Estimate",
     "Finding",
     "FloatBucket",
     "Grid",
@@ -38,14 +44,19 @@ __all__ = [
     "Neighbour",
     "Outcome",
     "Period",
+    "Place",
     "Plan",
     "Quality",
+    "Range",
     "Replaced",
     "Rights",
+    "Row",
     "Skip",
     "Status",
+    "Taken",
     "Tile",
     "Unit",
     "Upstream",
+    "Used",
     "joined_attributions",
 ]

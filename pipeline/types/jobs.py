@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.types.inputs import Item, Period, Tile
@@ -92,9 +93,12 @@ class Skip:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything a run will do, and what it will not do again."""
+    """Everything a run will do, and what it will not do again.
 
-    jobs: tuple[Job, ...]
-    skipped: tuple[Skip, ...]
+    Both may lie on disk, and each of them is then made anew at every access: go through them once, keep numbers or ids.
+    """
+
+    jobs: Sequence[Job]
+    skipped: Sequence[Skip]
     notes: tuple[str, ...] = ()
     """Named warnings for the reader: refused items, tiles without any input."""

@@ -139,6 +139,8 @@ class Status(StrEnum):
     BLOCKED = "blocked"
     """Never begun: a job that it is made from was not made."""
     CANCELLED = "cancelled"
+    CLAIMED = "claimed"
+    """Another run that lives is making it; looked at again later, until nothing else is left."""
 
 
 @dataclass(frozen=True)
@@ -190,3 +192,7 @@ class Outcome:
     """None where nothing was finished."""
     worker: str | None = None
     """Name of the worker that had it; None where none did."""
+    begun_s: float = 0.0
+    """When its attempt began, seconds since 1970 by the worker's clock; 0 where it did not."""
+    store_retries: int = 0
+    """Requests to the output that had to be sent again, of its whole group where it was made in one."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.errors import StoreError
+from pipeline.execute.claims import dead_claims
 from pipeline.execute.history import Run, list_runs, planned_fingerprints
 from pipeline.execute.lease import LOCKS, RUN_LEASE, dead_scratch, is_held
 from pipeline.execute.records import current_items
@@ -23,7 +24,7 @@ from pipeline.write.store import Entry, Store, Unfinished
 DAY_S = 86_400.0
 _DATA = re.compile(r"data/[^/]+/[^/]+/[^/]+/[^/]+_([0-9a-f]{12})_[0-9a-f]{12}(?:\.[^/]*)?(?:/.+)?")
 """Names that a commit gives; whatever else lies under data/ is somebody's, and is left alone."""
-_TEMPORARY = re.compile(r"(?:(?:collections|data|indexes|items|locks|mosaics|runs)/.*|)\.tmp-[0-9a-f]{32}")
+_TEMPORARY = re.compile(r"(?:(?:claims|collections|data|indexes|items|locks|mosaics|runs)/.*|)\.tmp-[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Leftovers:
     data: list[Entry] = field(default_factory=list)
     records: list[Entry] = field(default_factory=list)
     """Of dead unfinished runs; and leases and locks of processes that are no more."""
+    claims: list[Entry] = field(default_factory=list)
+    """Of runs that are not at work."""
     unfinished: list[Unfinished] = field(default_factory=list)
     scratch: list[Path] = field(default_factory=list)
     """Temporary folders on this machine."""
@@ -103,6 +106,7 @@ def find_leftovers(store: Store, rules: Rules, named: Named, own_lock: str | Non
         found.records += _records(run, old)
     locks = [entry for entry in store.list_entries(LOCKS) if entry.key != own_lock]
     found.records += [entry for entry in locks if not is_held(store, entry)]
+    found.claims = [entry for entry in dead_claims(store) if old(entry.modified_s)]
     # An unfinished put has no owner in its name: while a run is at work, one may be its.
     too_long = max(rules.older_than_s, DAY_S)
     found.unfinished = [

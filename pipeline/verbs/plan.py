@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 
-from pipeline.report.text import render_plan
 from pipeline.session import Options, open_session, refuse_nothing
 from pipeline.types import Job, Json, Plan
 from pipeline.verbs._answer import Answer
@@ -17,10 +16,11 @@ def run(options: argparse.Namespace) -> Answer:
     """Search and plan, start nothing. Raises what `open_session` raises, and NothingToDoError as a run does."""
     chosen = Options(options.config, sets=options.sets, output=options.output, snapshot=options.snapshot)
     session = open_session(chosen)
-    plan = session.plan
-    text = json.dumps(plan_document(plan), indent=2) if options.json else render_plan(plan)
     refuse_nothing(session)
-    return Answer(text)
+    if options.json:
+        document = {**plan_document(session.plan), "estimate": session.estimate.document()}
+        return Answer(json.dumps(document, indent=2))
+    return Answer(session.told())
 
 
 def plan_document(plan: Plan) -> Json:

@@ -16,12 +16,13 @@ from typing import TypeVar
 
 from pipeline.errors import StoreError
 from pipeline.execute.lease import LOCKS, Lease
-from pipeline.execute.records import current_by_product
+from pipeline.execute.records import current_by_product, note_removal
 from pipeline.report.text import size
 from pipeline.verbs._answer import Answer
 from pipeline.verbs._leftovers import Leftovers, Named, Rules, find_leftovers, orphans
 from pipeline.verbs._output import name_of, open_output
 from pipeline.write.catalog import READS_AT_ONCE, ROOT_KEY, catalog_is_current, write_catalog
+from pipeline.write.entries import Entry
 from pipeline.write.store import Store
 
 BATCH = 1000
@@ -68,6 +69,8 @@ def _remove(store: Store, found: Leftovers, named: Named, lock: Lease) -> None:
         if not lock.held:
             raise StoreError(f"{store.uri}, key {lock.key}: the lock was not renewed in time; run vacuum again")
 
+    if found.items:
+        note_removal(store)
     _each([entry.key for entry in found.items], store.delete, held)
     # Items once more: a worker that outlives its client may have put one since.
     names, _ = named.of(store.list_entries("items/"))
@@ -75,8 +78,15 @@ def _remove(store: Store, found: Leftovers, named: Named, lock: Lease) -> None:
     _each([entry.key for entry in found.data], store.delete, held)
     _each(found.unfinished, store.drop_unfinished, held)
     _each([entry.key for entry in found.records], store.delete, held)
+    _each(found.claims, lambda entry: _drop_claim(store, entry), held)
     for path in found.scratch:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _drop_claim(store: Store, entry: Entry) -> None:
+    """Not one that a run has taken over meanwhile."""
+    if store.entry_of(entry.key) == entry:
+        store.delete(entry.key)
 
 
 def _each(values: Sequence[T], remove: Callable[[T], None], check: Callable[[], None]) -> None:
@@ -92,6 +102,7 @@ def render(found: Leftovers, *, dry_run: bool) -> Iterator[str]:
         "superseded items": [entry.key for entry in found.items],
         "data objects": [entry.key for entry in found.data],
         "records of dead runs": [entry.key for entry in found.records],
+        "claims of dead runs": [entry.key for entry in found.claims],
         "unfinished puts": [one.name for one in found.unfinished],
         "temporary folders": [str(path) for path in found.scratch],
     }
@@ -99,5 +110,5 @@ def render(found: Leftovers, *, dry_run: bool) -> Iterator[str]:
         yield from (f"would remove: {name}" for names in kinds.values() for name in names)
     yield from (f"note: {note}" for note in found.notes)
     counts = ", ".join(f"{len(names)} {kind}" for kind, names in kinds.items() if names) or "nothing"
-    freed = sum(entry.size_bytes for entry in (*found.items, *found.data, *found.records))
+    freed = sum(entry.size_bytes for entry in (*found.items, *found.data, *found.records, *found.claims))
     yield f"{'would remove' if dry_run else 'removed'}: {counts} ({size(freed)})"

@@ -8,7 +8,8 @@ import json
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,16 +20,14 @@ from pipeline.errors import EXIT_DONE, EXIT_JOBS_FAILED, ConfigError, StoreError
 from pipeline.execute.records import FINISHED, current_by_product, read_finished
 from pipeline.verbs._answer import Answer
 from pipeline.verbs._output import open_output
+from pipeline.verbs._repair import repairing
 from pipeline.write.catalog import READS_AT_ONCE, ROOT_KEY, TABLE_DIGEST, TABLE_KEY, derive_catalog
 from pipeline.write.files import json_bytes
-from pipeline.write.sound import FOLDER_SUFFIX, Fault, Listing, check_folder, check_item, check_links
+from pipeline.write.sound import FOLDER_SUFFIX, Fault, Listing, Remedy, check_folder, check_item, check_links
 from pipeline.write.store import Store
 
-REBUILD = "run `groundswell catalog`"
 _MANIFEST = "-manifest.json"
 _REPOSITORY = ".icechunk/"
-REPAINT = "delete the mosaic's folder and run the config again: it is made from the items anew"
-RECORD = "what this run planned is no longer sure: run its config again"
 
 
 @dataclass(frozen=True)
@@ -46,14 +45,21 @@ class Scope:
 def run(options: argparse.Namespace) -> Answer:
     """Every fault on a line, with item, asset, key, what was found and expected, and what to do; exit code 1 then.
 
-    Raises StoreError where the output cannot be read.
+    With `repair`, what can be put right is, and the exit code tells of what is left. Raises StoreError where the output
+    cannot be read, and ClaimedError where a run is at work on what is to be repaired.
     """
     store = open_output(options)
-    count, faults = verify(store, Scope(options.product, options.all, options.quick))
-    lines = [f"fault: {fault}" for fault in faults]
-    what = "names and sizes" if options.quick else "every byte"
-    lines.append(f"verify: {count} items, {what}: {len(faults) or 'no'} faults in {store.uri}")
-    return Answer("\n".join(lines), EXIT_JOBS_FAILED if faults else EXIT_DONE)
+    scope = Scope(options.product, options.all, options.quick)
+    with repairing(store) if options.repair else nullcontext() as repair:
+        count, faults = verify(store, scope)
+        lines = [f"fault: {fault}" for fault in faults]
+        what = "names and sizes" if options.quick else "every byte"
+        lines.append(f"verify: {count} items, {what}: {len(faults) or 'no'} faults in {store.uri}")
+        left = faults
+        if repair is not None:
+            told, left = repair(faults)
+            lines += told
+    return Answer("\n".join(lines), EXIT_JOBS_FAILED if left else EXIT_DONE)
 
 
 def verify(store: Store, scope: Scope) -> tuple[int, list[Fault]]:
@@ -73,11 +79,11 @@ def _look(store: Store, scope: Scope) -> tuple[int, list[Fault]]:
     try:
         current = current_by_product(store)
     except StoreError as error:
-        faults.append(Fault("runs/", "", "runs/", str(error), "the plans of finished runs", RECORD))
+        faults.append(Fault("runs/", "", "runs/", str(error), "the plans of finished runs", Remedy.RUN))
         current = {}
     listing = Listing(store.list_objects())
     if not current and not faults and listing.under("items/"):
-        faults.append(Fault("runs/", "", "runs/", "no finished run", "the one that made the items", RECORD))
+        faults.append(Fault("runs/", "", "runs/", "no finished run", "the one that made the items", Remedy.RUN))
     keys = _chosen(listing, current, scope)
 
     def check(key: str) -> list[Fault]:
@@ -112,7 +118,7 @@ def _check_pages(store: Store, listing: Listing, scope: Scope) -> Iterator[Fault
         try:
             yield from check_links(key, json.loads(store.get_bytes(key)), listing)
         except (StoreError, ValueError, AttributeError) as error:
-            yield Fault(key, "", key, f"no page ({error})", "a STAC catalogue", REBUILD)
+            yield Fault(key, "", key, f"no page ({error})", "a STAC catalogue", Remedy.REBUILD)
 
 
 def _check_mosaics(store: Store, listing: Listing, scope: Scope) -> Iterator[Fault]:
@@ -121,7 +127,8 @@ def _check_mosaics(store: Store, listing: Listing, scope: Scope) -> Iterator[Fau
     folders = {key.partition(FOLDER_SUFFIX + "/")[0] for key in under if FOLDER_SUFFIX + "/" in key}
     for name in sorted(folders | {key.removesuffix(_MANIFEST) for key in under if key.endswith(_MANIFEST)}):
         place = f"{name}{_MANIFEST}", "mosaic", f"{name}{FOLDER_SUFFIX}"
-        yield from check_folder(store, place, place[0], listing, quick=scope.quick)
+        for fault in check_folder(store, place, place[0], listing, quick=scope.quick):
+            yield replace(fault, remedy=Remedy.REPAINT) if fault.remedy is Remedy.WITHDRAW else fault
     repositories = sorted({key.partition(_REPOSITORY)[0] + _REPOSITORY[:-1] for key in under if _REPOSITORY in key})
     if scope.quick or not repositories or find_spec("icechunk") is None:
         return
@@ -129,7 +136,7 @@ def _check_mosaics(store: Store, listing: Listing, scope: Scope) -> Iterator[Fau
 
     for key in repositories:
         for array, cause in unreadable(store, key):
-            yield Fault(key, array, key, cause, "numbers", REPAINT)
+            yield Fault(key, array, key, cause, "numbers", Remedy.REPAINT)
 
 
 def _check_runs(store: Store, listing: Listing, *, quick: bool) -> Iterator[Fault]:
@@ -138,16 +145,16 @@ def _check_runs(store: Store, listing: Listing, *, quick: bool) -> Iterator[Faul
         try:
             files = read_finished(store.get_bytes(key))["files"]
         except StoreError as error:
-            yield Fault(key, "", key, str(error), "the record of this run's end", RECORD)
+            yield Fault(key, "", key, str(error), "the record of this run's end", Remedy.RUN)
             continue
         folder = key.removesuffix(FINISHED)
         for name, wanted in files.items():
             if (size := listing.sizes.get(folder + name)) != wanted["size"]:
                 found = "nothing" if size is None else f"{size} bytes"
-                yield Fault(key, "", folder + name, f"{found} at {folder}{name}", f"{wanted['size']} bytes", RECORD)
+                yield Fault(key, "", folder + name, f"{found} at {folder}{name}", f"{wanted['size']} bytes", Remedy.RUN)
             elif not quick and (digest := store.digest(folder + name)[1]) != wanted["sha256"]:
                 found = f"sha256 {digest} at {folder}{name}"
-                yield Fault(key, "", folder + name, found, f"sha256 {wanted['sha256']}", RECORD)
+                yield Fault(key, "", folder + name, found, f"sha256 {wanted['sha256']}", Remedy.RUN)
 
 
 def _check_catalog(store: Store, listing: Listing, current: Mapping[str, Collection[str]]) -> Iterator[Fault]:
@@ -160,18 +167,18 @@ def _check_catalog(store: Store, listing: Listing, current: Mapping[str, Collect
         pages = {**derived.pages, ROOT_KEY: derived.root(str(found.get("id")), digest)}
         for key in sorted({*pages, *listing.under("collections/")}):
             if key not in pages:
-                yield Fault(key, "", key, "a page", "none: the current items do not give it", REBUILD)
+                yield Fault(key, "", key, "a page", "none: the current items do not give it", Remedy.REBUILD)
             elif key not in listing.sizes:
-                yield Fault(key, "", key, "nothing", "a page", REBUILD)
+                yield Fault(key, "", key, "nothing", "a page", Remedy.REBUILD)
             elif store.get_bytes(key) != json_bytes(pages[key]):
                 said = found.get(TABLE_DIGEST)
                 if key == ROOT_KEY and said != digest:
-                    yield Fault(TABLE_KEY, "", TABLE_KEY, f"sha256 {digest}", f"sha256 {said}", REBUILD)
+                    yield Fault(TABLE_KEY, "", TABLE_KEY, f"sha256 {digest}", f"sha256 {said}", Remedy.REBUILD)
                 else:
-                    yield Fault(key, "", key, "another page", "the page that the current items give", REBUILD)
+                    yield Fault(key, "", key, "another page", "the page that the current items give", Remedy.REBUILD)
         # A table of another digest was named above; parsing damaged bytes would tell no more.
         if derived.table and table and found.get(TABLE_DIGEST) == digest and not _same_table(derived.table, table):
-            yield Fault(TABLE_KEY, "", TABLE_KEY, "other rows", "the current items", REBUILD)
+            yield Fault(TABLE_KEY, "", TABLE_KEY, "other rows", "the current items", Remedy.REBUILD)
 
 
 def _same_table(expected: Path, found: bytes) -> bool:

@@ -6,6 +6,7 @@ import json
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,7 +86,7 @@ def list_committed(store: Store, product: str) -> Mapping[str, str]:
     """Item key by fingerprint of everything a product has committed, from one listing and without opening an item."""
     return {
         fingerprint: key
-        for key, _ in store.list_objects(f"items/{product}/")
+        for key in store.list_keys(f"items/{product}/")
         if (fingerprint := fingerprint_of(key)) is not None
     }
 
@@ -112,7 +113,7 @@ def _put(store: Store, job: Job, file: DataFile) -> None:
             if len(on_their_way) == PUTS_AT_ONCE:
                 on_their_way.popleft().result()
             step(f"object_put:{file.key}/{one.key}")
-            on_their_way.append(pool.submit(store.put_file, path, f"{key}/{one.key}"))
+            on_their_way.append(pool.submit(copy_context().run, store.put_file, path, f"{key}/{one.key}"))
         for put in on_their_way:
             put.result()
 

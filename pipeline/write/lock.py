@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -9,12 +10,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pipeline.errors import TransientStoreError
+from pipeline.errors import StoreError, TransientStoreError
 from pipeline.write.keys import TEMP_PREFIX
 
 LONGEST_S = 120.0
 """How long a lock is waited for: whoever holds it copies one file meanwhile, unless it was stopped."""
 _POLL_S = 0.01
+_UNKNOWN = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP})
+"""What file systems say that are mounted without locks, as Lustre's often are."""
+
+
+class NoLocksError(StoreError):
+    """The file system knows no locks, so nothing can be replaced in place there."""
 
 
 @contextmanager
@@ -23,7 +30,7 @@ def locked(target: Path) -> Iterator[None]:
 
     It is the operating system's (`flock`), on an unfinished file beside the target. Its holder removes it, so what was
     locked may be gone: only a file that still has the name is the lock. A clean-up leaves young files alone. Raises
-    TransientStoreError when it is not had in time.
+    TransientStoreError when it is not had in time, and NoLocksError where there are none.
     """
     path = target.with_name(f"{TEMP_PREFIX}lock-{target.name}")
     latest = time.monotonic() + LONGEST_S
@@ -47,6 +54,10 @@ def _taken(path: Path) -> int | None:
         held = _is_named(handle, path)
     except BlockingIOError:
         return None
+    except OSError as error:
+        if error.errno not in _UNKNOWN:
+            raise
+        raise NoLocksError(f"{path.parent}: this file system has no locks (flock: {error.strerror})") from error
     finally:
         if not held:
             os.close(handle)

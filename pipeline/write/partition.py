@@ -89,7 +89,7 @@ def list_partitions(store: Store, product: str) -> Mapping[str, str]:
     it is made again, which costs one look.
     """
     units: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for key, _ in store.list_objects(f"items/{product}/"):
+    for key in store.list_keys(f"items/{product}/"):
         unit, _, fingerprint = key.removesuffix(".json").rpartition("_")
         units[unit].append((fingerprint, key))
     return dict(one[0] for one in units.values() if len(one) == 1)
@@ -114,5 +114,5 @@ def generation_of(store: Store, key: str) -> int:
     try:
         metadata = pq.read_schema(io.BytesIO(store.get_bytes(key))).metadata or {}
         return int(json.loads(metadata[FOOTER])["generation"])
-    except (StoreError, pa.ArrowException, KeyError, TypeError, ValueError):
+    except (StoreError, pa.ArrowException, OSError, KeyError, TypeError, ValueError):
         return 0

@@ -7,6 +7,7 @@ import posixpath
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from pipeline.errors import StoreError
@@ -19,8 +20,20 @@ from pipeline.write.store import Store
 
 FOLDER_SUFFIX = ".zarr"
 """Ends the href of an asset that is a folder of objects; the asset `<asset>-manifest` lists them."""
-MAKE_AGAIN = "put back the object that was there, or delete the item and run its config again"
 Document = dict[str, Any]
+
+
+class Remedy(StrEnum):
+    """What puts a fault right, in words; `verify --repair` does what it can of it."""
+
+    WITHDRAW = "put back the object that was there, or `groundswell verify --repair` and run its config again"
+    """The item goes, so that the next run makes its job again."""
+    REMOVE = "`groundswell verify --repair` removes it: readers may take it for data"
+    REBUILD = "run `groundswell catalog`"
+    REPAINT = "`groundswell verify --repair` and run the config again: a mosaic is made from the items anew"
+    RUN = "run its config again"
+    READ = "verify again; what never can be read again: delete its item and run its config again"
+    """Nothing is known to be wrong: the store did not answer, or a newer version wrote it."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +47,15 @@ class Fault:
     key: str
     found: str
     expected: str
-    fix: str
+    remedy: Remedy
 
     def __str__(self) -> str:
         where = f"{self.place}: asset {self.asset}: {self.key}" if self.asset else self.place
-        return f"{where}: found {self.found}, expected {self.expected}; {self.fix}"
+        return f"{where}: found {self.found}, expected {self.expected}; {self.remedy}"
+
+
+class NewerError(StoreError):
+    """A newer version wrote it: what it means is not known here."""
 
 
 class Listing:
@@ -67,7 +84,7 @@ def read_item(data: bytes) -> Document:
         properties = item["properties"]
         known = {name: value for name, value in properties.items() if name != ITEM_DIGEST}
         if properties[f"{OWN_PREFIX}:format"] > FORMAT:
-            raise StoreError(f"format {properties[f'{OWN_PREFIX}:format']}, which a newer version wrote")
+            raise NewerError(f"format {properties[f'{OWN_PREFIX}:format']}, which a newer version wrote")
         if properties[ITEM_DIGEST] != document_digest({**item, "properties": known}) or json_bytes(item) != data:
             raise StoreError("another text than the one that was committed")
         for asset in item["assets"].values():
@@ -84,7 +101,7 @@ def get_item(store: Store, key: str) -> Document:
     try:
         return read_item(data)
     except StoreError as error:
-        raise StoreError(f"{store.uri}, key {key}: found {error}; {MAKE_AGAIN}") from error
+        raise StoreError(f"{store.uri}, key {key}: found {error}; {Remedy.WITHDRAW}") from error
 
 
 def named_keys(key: str, item: Document) -> Iterator[str]:
@@ -106,11 +123,15 @@ def check_item(store: Store, key: str, listing: Listing, *, quick: bool = False,
     they lead somewhere.
     """
     if key not in listing.sizes:
-        return [Fault(key, "", key, "nothing", "an item", MAKE_AGAIN)]
+        return [Fault(key, "", key, "nothing", "an item", Remedy.RUN)]
+    remedy = Remedy.READ
     try:
-        item = read_item(store.get_bytes(key))
+        data = store.get_bytes(key)
+        remedy = Remedy.WITHDRAW
+        item = read_item(data)
     except StoreError as error:
-        return [Fault(key, "", key, str(error), "the item as it was committed", MAKE_AGAIN)]
+        remedy = Remedy.READ if isinstance(error, NewerError) else remedy
+        return [Fault(key, "", key, str(error), "the item as it was committed", remedy)]
     faults = [*_check_name(key, item), *(check_links(key, item, listing) if links else ())]
     for name, asset in item["assets"].items():
         where = resolve(key, asset["href"])
@@ -136,8 +157,10 @@ def check_links(key: str, document: Mapping[str, Any], listing: Listing) -> Iter
         href = str(link.get("href"))
         if href.startswith(".") and (there := resolve(key, href)) not in listing.sizes:
             derived = "catalog.json" in there or "collections/" in f"{key} {there}"
-            fix = "run `groundswell catalog`" if derived else MAKE_AGAIN
-            yield Fault(key, "", there, f"a link {link.get('rel')!r} to {there}, where nothing is", "an object", fix)
+            # What an item was made from is made again by itself; the item stays what it is.
+            remedy = Remedy.REBUILD if derived else Remedy.RUN
+            found = f"a link {link.get('rel')!r} to {there}, where nothing is"
+            yield Fault(key, "", there, found, "an object", remedy)
 
 
 def _check_name(key: str, item: Document) -> Iterator[Fault]:
@@ -145,7 +168,7 @@ def _check_name(key: str, item: Document) -> Iterator[Fault]:
     fingerprint = properties.get(f"{OWN_PREFIX}:fingerprint")
     expected = f"items/{item.get('collection')}/{item.get('id', '').removeprefix(str(item.get('collection')) + '_')}"
     if key != f"{expected}_{fingerprint}.json" or fingerprint_of(key) != fingerprint:
-        yield Fault(key, "", key, f"the item of {expected}_{fingerprint}", "an item of its own name", MAKE_AGAIN)
+        yield Fault(key, "", key, f"the item of {expected}_{fingerprint}", "an item of its own name", Remedy.WITHDRAW)
 
 
 def _check_object(
@@ -155,16 +178,16 @@ def _check_object(
     item, asset, key = where
     size = listing.sizes.get(key)
     if size is None:
-        return [Fault(item, asset, key, "nothing", f"{wanted[0]} bytes", MAKE_AGAIN)]
+        return [Fault(item, asset, key, "nothing", f"{wanted[0]} bytes", Remedy.WITHDRAW)]
     if size != wanted[0]:
-        return [Fault(item, asset, key, f"{size} bytes", f"{wanted[0]} bytes", MAKE_AGAIN)]
+        return [Fault(item, asset, key, f"{size} bytes", f"{wanted[0]} bytes", Remedy.WITHDRAW)]
     if not quick:
         try:
             _, digest = store.digest(key)
         except StoreError as error:
-            return [Fault(item, asset, key, str(error), "an object that can be read", MAKE_AGAIN)]
+            return [Fault(item, asset, key, str(error), "an object that can be read", Remedy.READ)]
         if digest != wanted[1]:
-            return [Fault(item, asset, key, f"sha256 {digest}", f"sha256 {wanted[1]}", MAKE_AGAIN)]
+            return [Fault(item, asset, key, f"sha256 {digest}", f"sha256 {wanted[1]}", Remedy.WITHDRAW)]
     return []
 
 
@@ -176,13 +199,16 @@ def check_folder(
     place: (key of what names it, asset, folder).
     """
     key, name, folder = place
+    remedy = Remedy.READ if manifest_key in listing.sizes else Remedy.WITHDRAW
     try:
-        expected = expected_objects(json.loads(store.get_bytes(manifest_key)), folder)
+        data = store.get_bytes(manifest_key)
+        remedy = Remedy.WITHDRAW
+        expected = expected_objects(json.loads(data), folder)
     except (StoreError, ValueError) as error:
-        yield Fault(key, name, folder, str(error), f"the list of its objects at {manifest_key}", MAKE_AGAIN)
+        yield Fault(key, name, folder, str(error), f"the list of its objects at {manifest_key}", remedy)
         return
     for one, wanted in expected.items():
         yield from _check_object(store, (key, name, one), (wanted.size_bytes, wanted.sha256), listing, quick=quick)
     for extra in [one for one in listing.under(f"{folder}/") if one not in expected]:
-        fix = "delete it: readers may take it for data"
-        yield Fault(key, name, extra, f"{listing.sizes[extra]} bytes", "nothing: the manifest does not list it", fix)
+        unlisted = "nothing: the manifest does not list it"
+        yield Fault(key, name, extra, f"{listing.sizes[extra]} bytes", unlisted, Remedy.REMOVE)

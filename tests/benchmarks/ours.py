@@ -14,8 +14,9 @@ from unittest.mock import patch
 from distributed.diagnostics.plugin import SchedulerPlugin
 from rich.console import Console
 
-from pipeline import session as joined
-from pipeline.placement import Opening, open_clusters
+from pipeline import campaign as joined
+from pipeline.execute.fleet import Fleet
+from pipeline.opening import open_clusters
 from pipeline.session import Options, open_session
 from pipeline.types import Status
 from tests.benchmarks.jobs import Square, write_config, write_neighbours_config
@@ -39,7 +40,7 @@ class Ours:
         self._write = write_neighbours_config if neighbours else write_config
         self._folder, self._items, self._source = folder, items, source
         self._stack = ExitStack()
-        self._clusters: dict[str, Opening] = {}
+        self._fleet: Fleet | None = None
         self._tasks = _Tasks()
 
     def run(self, tiles: Sequence[Square]) -> dict[str, Any]:
@@ -63,13 +64,13 @@ class Ours:
         """The session's clusters stay open from its first run to the last."""
 
         @contextmanager
-        def kept(specs: Any, say: Any, stop: threading.Event, check: Any) -> Iterator[dict[str, Opening]]:
-            if not self._clusters:
-                self._clusters = self._stack.enter_context(open_clusters(specs, say, stop, check))
-                for opening in self._clusters.values():
-                    cluster: Any = opening.result()[0].cluster
+        def kept(specs: Any, say: Any, stop: threading.Event, check: Any, _watch: Any) -> Iterator[Fleet]:
+            if self._fleet is None:
+                self._fleet = self._stack.enter_context(open_clusters(specs, say, stop, check))
+                for openings in self._fleet.openings.values():
+                    cluster: Any = openings[0].result()[0].cluster
                     cluster.scheduler.add_plugin(self._tasks)
-            yield self._clusters
+            yield self._fleet
 
         with patch.object(joined, "open_clusters", kept):
             yield

@@ -48,7 +48,7 @@ class Demo:
         state = {"PYTHONPATH": path, "XDG_STATE_HOME": str(self.folder / "state")}
         with log.open("wb") as stream:
             process = subprocess.Popen(
-                [sys.executable, "-m", "pipeline.run", config, *options],
+                [sys.executable, "-m", "pipeline.run", config, "--yes", *options],
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,

@@ -12,6 +12,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import dask
 import numpy as np
 import psutil
 import pytest
@@ -102,6 +103,18 @@ def _log_as_a_closing_worker(dask_worker: Worker) -> bool:
     """And whether a thread that is not Python's asks this process for its interpreter, all the time."""
     logging.getLogger("distributed.worker").error("Failed to communicate with scheduler during heartbeat.")
     return dask_worker.monitor.monitor_gil_contention
+
+
+@pytest.mark.long
+def test_a_worker_that_left_in_good_order_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dask itself would leave the cluster without it: with one worker, a run would wait for nobody."""
+    monkeypatch.setattr("cluster.local._LOOK_S", 0.2)
+    soon = dask.config.set({"distributed.deploy.lost-worker-timeout": "500ms"})
+    with soon, open_cluster(replace(SPEC, workers=1)) as client:
+        gone = list(client.scheduler_info()["workers"])
+        client.retire_workers(gone)
+        assert client.submit(os.getpid).result(timeout=60) > 0
+        assert gone != list(client.scheduler_info()["workers"])
 
 
 def test_workers_that_are_being_closed_print_nothing(capfd: pytest.CaptureFixture[str]) -> None:

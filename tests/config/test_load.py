@@ -127,7 +127,8 @@ run: {}
         "run.yaml:23: run: found this key twice, first at run.yaml:22; allowed: once",
         (
             "--set run.retires: run.retires: unknown key (did you mean retries?); allowed: retries, missing_assets, "
-            "super_tile, quality, cross_region"
+            "super_tile, quality, cross_region, budget_usd, job_timeout_s, worker_timeout_s, cluster_restarts, claims, "
+            "report_dir, plot, progress, metrics, notify"
         ),
     ]
 
@@ -209,6 +210,17 @@ def test_a_literal_secret_is_shown_neither_redacted_nor_in_a_fault(tmp_path: Pat
     config = load(tmp_path, SMALL, f"products.bands.key={HIDDEN}")
     assert HIDDEN not in json.dumps(redacted(config)) + repr(config)
     assert HIDDEN not in "".join(faults(tmp_path, SMALL, f"products.bands.key=[{HIDDEN}]"))
+
+
+def test_of_a_webhook_records_show_the_host_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest of its address is often the only secret that there is."""
+    address = f"https://me:{HIDDEN}@hooks.example.org/services/{HIDDEN}?x={HIDDEN}"
+    monkeypatch.setenv("HOOK", address)
+    config = load(tmp_path, SMALL, f"run.notify=[{{webhook: '{address}'}}, {{webhook: '${{HOOK}}'}}]")
+    assert [one.webhook for one in config.run.notify] == [address, address]
+    shown = redacted(config)
+    assert [one["webhook"] for one in shown["run"]["notify"]] == ["https://***@hooks.example.org/***", "${HOOK}"]
+    assert HIDDEN not in json.dumps(shown) + repr(config)
 
 
 # The command line ---------------------------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ AT_THE_KEY = [
     ("clusters.default.backend", "colied", ('found "colied" (did you mean coiled?); allowed: one of local, existing, '
      "kubernetes, helm, coiled")),
     ("clusters.default.image", "x", ("unknown key; allowed: workers, threads, worker_memory, region, "
-     "start_timeout_s, backend")),
+     "start_timeout_s, usd_per_worker_hour, backend")),
     ("clusters.default.workers", "0", f"found 0; {WORKERS}"),
     ("clusters.default.workers", "[1]", f"found [1]; {WORKERS}"),
     ("clusters.default.workers", "[4, 2]", "found [4, 2]; allowed: [minimum, maximum] with the smaller one first"),
@@ -72,7 +72,10 @@ AT_THE_KEY = [
     ("run.retries", "-1", "found -1; allowed: a whole number, at least 0"),
     ("run.retries", "1.0", "found 1.0; allowed: a whole number, at least 0"),
     ("run.missing_assets.max_fraction", "1.5", "found 1.5; allowed: a number, at least 0, at most 1"),
-    ("run.budget_usd", "40", "unknown key; allowed: retries, missing_assets, super_tile, quality, cross_region"),
+    ("run.budget_usd", "0", "found 0; allowed: a number, more than 0"),
+    ("run.job_timeout_s", "0", "found 0; allowed: a number, more than 0"),
+    ("run.metrics.port", "0", "found 0; allowed: a whole number, at least 1, at most 65535"),
+    ("run.progress", "loud", 'found "loud"; allowed: one of auto, bars, lines, json, quiet'),
     ("run.super_tile", "3", "found 3; allowed: one of auto, 1, 2, 4"),
 ]  # fmt: skip
 
@@ -85,6 +88,10 @@ AROUND_THE_KEY = [
     ("products.0.bands", "[red, red]", "run.yaml:8: products.0: allowed: each band once"),
     ("products.0.mask.classes", "[-1]", ("--set products.0.mask.classes: products.0.mask.classes.0: found -1; allowed: "
      "a whole number, at least 0")),
+    ("run.notify", "[{}]", ("--set run.notify: run.notify.0: found neither webhook nor sns; "
+     "allowed: exactly one of them")),
+    ("run.notify", "[{sns: topic}]", ('--set run.notify: run.notify.0.sns: found "topic"; '
+     "allowed: the ARN of an SNS topic")),
     ("clusters.mars.threads", "1", ("--set clusters.mars.threads: clusters.mars: found a region of no source; allowed: "
      "default")),
 ]  # fmt: skip

@@ -4,18 +4,53 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from types import SimpleNamespace
 
 from distributed import Client, KilledWorker
 
+from pipeline.execute.listen import Silent
 from pipeline.plan.groups import Group
-from pipeline.types import Job, Outcome, Status
+from pipeline.types import Begun, ClusterEvent, Job, Outcome, Status
 
 lock = threading.Lock()
 stop = threading.Event()
 order: list[tuple[str, int]] = []
 running, most, deaths = [0], [0], [0]
+
+
+class Told(Silent):
+    """Has a function told of every outcome, and keeps the rest."""
+
+    def __init__(self, tell: Callable[[Outcome], None]) -> None:
+        self.tell = tell
+        self.begun: list[Begun] = []
+        self.events: list[ClusterEvent] = []
+
+    def ended(self, outcome: Outcome) -> None:
+        self.tell(outcome)
+
+    def began(self, begun: Begun) -> None:
+        self.begun.append(begun)
+
+    def cluster(self, event: ClusterEvent) -> None:
+        self.events.append(event)
+
+
+class Empty:
+    """As much of a store as the driver itself looks at."""
+
+    def exists(self, _key: str) -> bool:
+        return False
+
+
+class Retries:
+    """As much of an Assignment as the driver itself looks at."""
+
+    retries = 2
+    overwrite = False
+    store = Empty()
 
 
 def reset() -> None:
@@ -94,5 +129,5 @@ def end_worker_with_t2(group: Group, _: object, attempt: int) -> list[Outcome]:
     with lock:
         running[0] -= 1
         if deaths[0] > before:
-            raise KilledWorker("task", SimpleNamespace(address="here"), 0)  # type: ignore[arg-type]
+            raise KilledWorker("task", SimpleNamespace(address="here", status=None), 0)  # type: ignore[arg-type]
     return [outcome(job, Status.DONE, attempt) for job in group.jobs]

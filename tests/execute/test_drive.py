@@ -12,15 +12,11 @@ from odc.geo.geobox import GeoBox
 
 from pipeline.execute import drive as module
 from pipeline.execute.drive import drive
-from pipeline.plan.groups import Group
+from pipeline.execute.fleet import standing
+from pipeline.plan.groups import Group, listed
 from pipeline.types import Job, MemoryPlan, Outcome, Period, Status, Tile
 from tests.execute import tasks
-
-
-class Retries:
-    """As much of an Assignment as the driver itself looks at."""
-
-    retries = 2
+from tests.execute.tasks import Retries, Told
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +48,7 @@ def run(monkeypatch: pytest.MonkeyPatch, client: Client, groups: list[Group], ta
     monkeypatch.setattr(module, "run_group", task)
     seen: list[Outcome] = []
     clusters = dict.fromkeys(("a", "b"), tasks.opened(client, 3))
-    drive(groups, {"p": Retries()}, clusters, seen.append, tasks.stop)  # type: ignore[dict-item]
+    drive(listed(groups), {"p": Retries()}, standing(clusters), Told(seen.append), tasks.stop)  # type: ignore[dict-item]
     return seen
 
 
@@ -116,6 +112,7 @@ def test_a_group_that_dies_comes_back_job_by_job(monkeypatch: pytest.MonkeyPatch
         assert of_job == [(Status.RETRY, 1), (Status.RETRY, 2), (Status.FAILED, 3)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [1, 4])
 def test_a_tile_that_ends_its_worker_costs_one_named_job(
     monkeypatch: pytest.MonkeyPatch, client: Client, size: int
@@ -126,8 +123,8 @@ def test_a_tile_that_ends_its_worker_costs_one_named_job(
     seen = run(monkeypatch, client, groups, tasks.end_worker_with_t2)
     last = {one.job_id: one for one in seen}
     assert {name for name, one in last.items() if one.status is Status.DONE} == {one.id for one in jobs} - {jobs[2].id}
-    assert (last[jobs[2].id].status, last[jobs[2].id].error) == (Status.FAILED, "KilledWorker")
-    assert last[jobs[2].id].attempts == Retries.retries + 2, "once more than others, with nothing beside it"
+    assert (last[jobs[2].id].status, last[jobs[2].id].error) == (Status.FAILED, "PoisonError")
+    assert last[jobs[2].id].attempts == 3, "twice with others, and once with nothing beside it"
 
 
 def test_stop_cancels_every_job_of_a_group_that_has_not_begun(monkeypatch: pytest.MonkeyPatch, client: Client) -> None:

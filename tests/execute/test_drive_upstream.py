@@ -12,10 +12,12 @@ from distributed import Client, LocalCluster
 from cluster.backend import ClusterError
 from pipeline.execute import drive as module
 from pipeline.execute.drive import drive
-from pipeline.plan.groups import Group
+from pipeline.execute.fleet import standing
+from pipeline.plan.groups import Group, listed
 from pipeline.types import Job, Outcome, Status, Upstream
 from tests.execute import tasks
-from tests.execute.test_drive import Retries, job
+from tests.execute.tasks import Retries, Told
+from tests.execute.test_drive import job
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,7 @@ def run(
     seen: list[Outcome] = []
     groups = [Group((one,), one.memory) for one in jobs]
     clusters = clusters or {name: tasks.opened(client, 3) for name in "ab"}
-    drive(groups, {"p": Retries()}, clusters, seen.append, tasks.stop)  # type: ignore[dict-item]
+    drive(listed(groups), {"p": Retries()}, standing(clusters), Told(seen.append), tasks.stop)  # type: ignore[dict-item]
     last = {one.job_id: one for one in seen}
     assert len([one for one in seen if one.status is not Status.RETRY]) == len(jobs), "each is reported once"
     return last

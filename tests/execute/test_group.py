@@ -116,8 +116,8 @@ def test_a_group_makes_what_its_jobs_make_one_by_one(case: Case, tmp_path: Path)
     assert {one.status for one in together} == {Status.DONE}
     assert len({one.losses for one in together}) == 1 and together[0].losses[0].asset == "red"
     # Items differ in the time of their making, so a little in size.
-    assert [replace(one, seconds=0, written_bytes=0) for one in together] == [
-        replace(one, seconds=0, written_bytes=0) for one in alone
+    assert [replace(one, seconds=0, begun_s=0, written_bytes=0) for one in together] == [
+        replace(one, seconds=0, begun_s=0, written_bytes=0) for one in alone
     ]
     assert tree(tmp_path / "output") == tree(tmp_path / "alone")
     assert all(one.seconds > 0 and one.written_bytes > 0 for one in together)

@@ -21,8 +21,8 @@ import psutil
 from tests.servers.weed import S3Server
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-RUN_TIMEOUT_S = 120
-ENDED_TIMEOUT_S = 15
+RUN_TIMEOUT_S = 240  # under any fault, on a busy machine too
+ENDED_TIMEOUT_S = 30
 CONFIG = """\
 name: faults
 output: {output}
@@ -40,8 +40,7 @@ JOBS = 8
 FILES = ("red", "count", "qa", "thumbnail", "inputs")
 """Data files of a job, in the order in which they are put."""
 
-Tree = Mapping[str, bytes]
-"""Contents by key."""
+Tree = Mapping[str, bytes]  # contents by key
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,8 @@ class Finished:
     code: int
     text: str
     seconds: float
+    session: int = 0
+    """That all its processes were in."""
 
     def counts(self) -> dict[str, int]:
         """The summary line as numbers: done, skipped, failed, not started."""
@@ -69,7 +70,7 @@ class Running:
 
     def kin(self) -> list[psutil.Process]:
         """Every process of the run that is there now, the client included."""
-        return [process for process in psutil.process_iter() if _alive_session(process) == self.process.pid]
+        return [process for process in psutil.process_iter() if session_of(process) == self.process.pid]
 
     def interrupt(self, number: signal.Signals, *, group: bool) -> None:
         """A signal to the client, or to its group as a terminal sends it."""
@@ -92,7 +93,7 @@ class Running:
             within(ENDED_TIMEOUT_S, lambda: not self.kin(), "processes of the run are left")
         finally:
             self.end()
-        return Finished(code, self.log.read_text(errors="replace"), seconds)
+        return Finished(code, self.log.read_text(errors="replace"), seconds, self.process.pid)
 
     def end(self) -> None:
         """Kill whatever of the run is left."""
@@ -110,13 +111,15 @@ class Case:
     server: S3Server | None = None
     output: str = ""
     """Default: a folder."""
+    via: str = ""
+    """Endpoint that runs are told of, such as a proxy's; default: the server's own."""
     runs: int = 0
 
     def __post_init__(self) -> None:
         self.output = self.output or str(self.folder / "output")
         text = CONFIG.format(output=self.output, world=self.world)
         if self.server:
-            text += f"storage: {{endpoint: {self.server.endpoint}}}\n"
+            text += f"storage: {{endpoint: {self.via or self.server.endpoint}}}\n"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.scratch.mkdir()
         self.config.write_text(text)
@@ -139,34 +142,43 @@ class Case:
         book = self.folder / f"steps-{self.runs}"
         return book.read_text().splitlines() if book.exists() else []
 
-    def start(self, *options: str, module: str = "pipeline.run", order: Mapping[str, Any] | None = None) -> Running:
+    def start(
+        self,
+        *options: str,
+        module: str = "pipeline.run",
+        order: Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Running:
         """Start the command; order: `action`, `step` and `number` (counted from 1) for `stopper/sitecustomize.py`."""
         self.runs += 1
         log = self.folder / f"log-{self.runs}.txt"
         credentials = self.server.environment if self.server else {}
-        environment = {
+        environ = {
             **os.environ,
             **{name: value for name, value in credentials.items() if name != "AWS_ENDPOINT_URL"},  # the config has it
-            "PYTHONPATH": f"{CHECKOUT / 'tests/faults/stopper'}{os.pathsep}{CHECKOUT}",
             "XDG_STATE_HOME": str(self.state),
             "TMPDIR": str(self.scratch),
             "PYTHONUNBUFFERED": "1",
+            **self.ordered(order),
+            **(environment or {}),
         }
-        if order:
-            environment["GROUNDSWELL_TEST_STEP"] = json.dumps(
-                {"book": str(self.folder / f"steps-{self.runs}"), **order}
-            )
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", module, *options],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=environment,
+                env=environ,
                 cwd=self.folder,
                 start_new_session=True,
             )
         return Running(process, log)
+
+    def ordered(self, order: Mapping[str, Any] | None) -> dict[str, str]:
+        """The environment by which processes of the last run that was started, or of none, follow an order."""
+        book = str(self.folder / f"steps-{self.runs}")
+        path = f"{CHECKOUT / 'tests/faults/stopper'}{os.pathsep}{CHECKOUT}"
+        return {"PYTHONPATH": path} | ({"GROUNDSWELL_TEST_STEP": json.dumps({"book": book, **order})} if order else {})
 
     def run(self, *options: str, module: str = "pipeline.run") -> Finished:
         """The command from start to end."""
@@ -223,8 +235,8 @@ def products(tree: Tree) -> dict[str, Any]:
 
 
 def objects(tree: Tree) -> set[str]:
-    """The keys of a tree; runs have other ids each time, and a journal as many segments as it took seconds."""
-    return {re.sub(r"^runs/[^/]+/(journal-)?[0-9]*", r"runs/ID/\1", key) for key in tree}
+    """Keys of a tree but the mark of a clean-up; runs have other ids each time, journals any number of segments."""
+    return {re.sub(r"^runs/[^/]+/(journal-)?[0-9]*", r"runs/ID/\1", key) for key in tree if key != "removals.json"}
 
 
 def items(tree: Tree) -> dict[str, Any]:
@@ -280,7 +292,8 @@ def _by_itself(quality: Any) -> Any:
     return kept
 
 
-def _alive_session(process: psutil.Process) -> int | None:
+def session_of(process: psutil.Process) -> int | None:
+    """The session that a process is in; None for one that has ended."""
     try:
         return None if process.status() == psutil.STATUS_ZOMBIE else os.getsid(process.pid)
     except (ProcessLookupError, psutil.NoSuchProcess):

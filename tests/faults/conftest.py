@@ -11,6 +11,15 @@ import pytest
 from pipeline.demo import build_world
 from tests.faults._runs import JOBS, Case, Tree, check_items
 
+TIMEOUT_S = 900
+"""Of a test of several whole runs, of which each has a bound of its own."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.timeout(TIMEOUT_S))
+
 
 @pytest.fixture(scope="session", autouse=True)
 def interruptible_children() -> Iterator[None]:

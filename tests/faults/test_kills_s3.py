@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.faults._runs import JOBS, Case, Tree, check_clean, check_items
+from tests.faults.invariants import Expected, check_invariants
 from tests.servers.weed import S3Server
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.full
 
 
 @pytest.fixture
@@ -41,6 +42,7 @@ def test_a_run_to_s3_killed_at_a_commit_step_resumes(
     assert finished.counts() == {"done": JOBS - committed, "skipped": committed, "failed": 0, "not started": 0}
     assert s3_server.pending_uploads(s3_bucket) == []
     check_clean(case, calm)
+    check_invariants(case, calm, finished, Expected())
     verified = case.verb("verify")
     assert verified.code == 0, verified.text
 

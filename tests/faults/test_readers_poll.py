@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import json
 import posixpath
 import signal
+import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.verbs._leftovers import Rules
@@ -17,19 +21,20 @@ from pipeline.write.store import Store, open_store
 from tests.faults._runs import JOBS, Case, Tree, check_clean, check_items, items
 from tests.servers.weed import S3Server
 
-pytestmark = pytest.mark.long
-
 
 @dataclass
 class Background:
-    """A reader and a vacuum, each in a loop on a thread of its own, until the block ends."""
+    """Two readers and a vacuum, each in a loop on a thread of its own, until the block ends."""
 
     case: Case
     store: Store
     polls: int = 0
     sweeps: int = 0
+    walks: int = 0
     seen: set[int] = field(default_factory=set)
     """How many items there were, at any poll."""
+    walked: set[int] = field(default_factory=set)
+    """How many items the catalogue led to, where there was one."""
     problems: list[BaseException] = field(default_factory=list)
     _ended: threading.Event = field(default_factory=threading.Event)
 
@@ -42,12 +47,27 @@ class Background:
         self.seen.add(check_items(tree))
         self.polls += 1
 
+    def walk(self) -> None:
+        """As a catalogue's reader does it: from the root page to its items, and by the table; all of them are there."""
+        try:
+            links = json.loads(self.case.read("catalog.json"))["links"]
+        except FileNotFoundError:  # no run has ended yet
+            links = []
+        for page in [posixpath.normpath(link["href"]) for link in links if link["rel"] == "child"]:
+            shown = [link["href"] for link in json.loads(self.case.read(page))["links"] if link["rel"] == "item"]
+            keys = [posixpath.normpath(f"{posixpath.dirname(page)}/{href}") for href in shown]
+            assert all(json.loads(self.case.read(key))["type"] == "Feature" for key in keys)
+            table = pq.read_table(io.BytesIO(self.case.read("items.parquet")))
+            assert table.num_rows > 0
+            self.walked.add(len(keys))
+        self.walks += 1
+
     def sweep(self) -> None:
         vacuum(self.store, Rules(0))
         self.sweeps += 1
 
     def __enter__(self) -> Self:
-        self._threads = [threading.Thread(target=self._loop, args=(act,)) for act in (self.read, self.sweep)]
+        self._threads = [threading.Thread(target=self._loop, args=(act,)) for act in (self.read, self.walk, self.sweep)]
         for thread in self._threads:
             thread.start()
         return self
@@ -67,7 +87,7 @@ class Background:
                 raise
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture(params=[pytest.param("folder", marks=pytest.mark.full), "s3"])
 def shared(request: pytest.FixtureRequest, faults_world: Path, tmp_path: Path) -> tuple[Case, Store]:
     """A case, and the store of its output for this process."""
     if request.param == "folder":
@@ -79,6 +99,7 @@ def shared(request: pytest.FixtureRequest, faults_world: Path, tmp_path: Path) -
     return case, open_store(case.output, endpoint=server.endpoint)
 
 
+@pytest.mark.long
 def test_no_torn_product_is_ever_seen(shared: tuple[Case, Store], calm: Tree) -> None:
     """Killed among its data puts, killed before an item, then run to its end."""
     case, store = shared
@@ -87,9 +108,15 @@ def test_no_torn_product_is_ever_seen(shared: tuple[Case, Store], calm: Tree) ->
             killed = case.start(str(case.config), order={"action": "run", "step": step, "number": number}).wait()
             assert killed.code == -signal.SIGKILL, killed.text
         finished = case.run()
+        background.walk()
     assert finished.code == 0, finished.text
+    sys.stdout.write(
+        f"torn reads: {len(background.problems)} of {background.polls} polls and {background.walks} walks through the "
+        f"catalogue, while a run was killed twice and resumed and {background.sweeps} vacuums ran\n"
+    )
     assert background.problems == []
     assert background.polls > 10 and background.sweeps > 10
     assert background.seen > {0}, "it looked while items came"
     assert max(background.seen) <= JOBS
+    assert background.walked == {JOBS}, "the catalogue is written when a run ends"
     check_clean(case, calm)

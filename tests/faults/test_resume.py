@@ -70,7 +70,7 @@ def test_a_second_run_skips_every_job_and_says_so(case: Case, calm: Tree, capsys
     assert explained(case, capsys, job) == [f"{job}: committed, nothing to do"]
 
 
-@pytest.mark.long
+@pytest.mark.full
 def test_a_changed_parameter_remakes_every_tile(case: Case, calm: Tree, capsys: pytest.CaptureFixture[str]) -> None:
     """Under new names: what was made before stays, and is current again as soon as it is asked for again."""
     ran(case, done=JOBS)
@@ -120,7 +120,7 @@ def test_a_reprocessed_scene_remakes_exactly_its_tiles(own: Case, capsys: pytest
     assert untouched.items() <= shown(after).items()
 
 
-@pytest.mark.long
+@pytest.mark.full
 def test_overwrite_makes_everything_again(case: Case, calm: Tree) -> None:
     """Also what was spoilt behind the pipeline's back: an item and a file of it."""
     ran(case, done=JOBS)
@@ -133,7 +133,7 @@ def test_overwrite_makes_everything_again(case: Case, calm: Tree) -> None:
     check_same(case, calm)
 
 
-@pytest.mark.long
+@pytest.mark.full
 def test_a_snapshot_replays_without_the_catalogue(own: Case, tmp_path: Path) -> None:
     ran(own, done=JOBS)
     made = own.tree()
@@ -150,7 +150,7 @@ def test_a_snapshot_replays_without_the_catalogue(own: Case, tmp_path: Path) -> 
     check_same(own, made)
 
 
-@pytest.mark.long
+@pytest.mark.full
 def test_a_failed_job_stops_no_other_and_is_tried_again(case: Case, calm: Tree) -> None:
     """Exit code 1, every failure with job, item, asset, file and cause; fixed, the next run makes the rest."""
     finished = case.run("--set", "run.missing_assets.policy=fail")

@@ -60,11 +60,12 @@ def check_long_run(folder: Path, months: int, *, life_s: float, delay_s: float) 
     return seconds
 
 
+@pytest.mark.long
 def test_a_run_longer_than_its_tokens_renews_them_and_keeps_none(tmp_path: Path) -> None:
     assert check_long_run(tmp_path, 6, life_s=1.5, delay_s=0.2) > 3
 
 
-@pytest.mark.long
+@pytest.mark.full
 def test_a_run_longer_than_tokens_of_a_minute_renews_them_and_keeps_none(tmp_path: Path) -> None:
     assert check_long_run(tmp_path, 6, life_s=60, delay_s=7) > 70
 

@@ -71,7 +71,7 @@ VALUES: Mapping[str, dict[str, Any]] = {
         "worker": {"secrets": ["store"], "env": {"AWS_REGION": "eu-central-1"}, "serviceAccount": account("worker")},
         "runner": {
             "enabled": True,
-            "config": {**RUN, "clusters": {}},
+            "config": {**RUN, "clusters": {}, "run": {"metrics": {"port": 9400}}},
             "rbac": True,
             "serviceAccount": account("runner"),
         },

@@ -9,16 +9,22 @@ from typing import Any
 
 import dask
 import pytest
+import yaml
 from distributed import Client, LocalCluster
 
+from pipeline.config import MetricsConfig
+from pipeline.execute.metrics import serve_metrics
+from pipeline.execute.tally import Tally, Totals
+from pipeline.types import Outcome, Status
 from tests.helm.charts import CHART, NAMESPACE, RELEASE, by_name, documents, made, parsed, pods, selects
+from tests.servers.weed import free_ports
 
-METRIC = re.compile(r"\bdask_[a-z_]+")
+METRIC = re.compile(r"\b(?:dask|groundswell)_[a-z_]+")
 
 
 @pytest.fixture(scope="module")
 def exposed() -> dict[str, frozenset[str]]:
-    """Names of the metrics of a real scheduler and worker, each with its labels."""
+    """Names of the metrics of a real scheduler, worker and run, each with its labels."""
     routes = {
         "distributed.scheduler.http.routes": ["distributed.http.scheduler.prometheus"],
         "distributed.worker.http.routes": ["distributed.http.worker.prometheus"],
@@ -31,7 +37,11 @@ def exposed() -> dict[str, frozenset[str]]:
     ):
         client.submit(sum, [1, 2]).result(timeout=30)
         texts = [_metrics(server.http_server.port) for server in (cluster.scheduler, *cluster.workers.values())]
-    lines = re.findall(r"^(dask_\w+)(?:\{(.*?)\})? ", "\n".join(texts), re.MULTILINE)
+    tally, port = Tally(Totals({("r", "dem"): 1}), usd=lambda: 1.0), free_ports(1)[0]
+    tally.ended(Outcome("dem/t/static", "r", "f", Status.DONE))
+    with serve_metrics(MetricsConfig(port=port), tally, {"run": "r1"}, pytest.fail):
+        texts.append(_metrics(port))
+    lines = re.findall(r"^((?:dask|groundswell)_\w+)(?:\{(.*?)\})? ", "\n".join(texts), re.MULTILINE)
     return {name: frozenset(re.findall(r'(\w+)="', labels)) for name, labels in lines}
 
 
@@ -51,12 +61,12 @@ def queries() -> list[str]:
 
 
 @pytest.mark.parametrize("query", queries())
-def test_dask_gives_what_is_asked_for(query: str, exposed: dict[str, frozenset[str]]) -> None:
+def test_what_is_asked_for_is_given(query: str, exposed: dict[str, frozenset[str]]) -> None:
     """The names, and the labels by which they are chosen and summed beside those that Prometheus adds."""
     added = {"namespace", "service", "pod"}
     for name in METRIC.findall(query):
         assert name in exposed
-    for name, chosen in re.findall(r"\b(dask_[a-z_]+)\{(.*?)\}", query):
+    for name, chosen in re.findall(r"\b((?:dask|groundswell)_[a-z_]+)\{(.*?)\}", query):
         assert set(re.findall(r"(\w+)[!=~]+\"", chosen)) <= exposed[name] | added
     for summed in re.findall(r"by \((.*?)\)", query):
         (name, *_) = METRIC.findall(query)
@@ -75,6 +85,20 @@ def test_monitors_find_the_service_and_the_pods_and_workers_are_told_apart_by_it
     (endpoint,) = each["podMetricsEndpoints"]
     assert endpoint["port"] in {one["name"] for one in chosen[0].container["ports"]}
     assert endpoint["relabelings"][0]["replacement"] == service["metadata"]["name"]
+
+
+def test_a_runner_shows_its_own_numbers_where_its_config_says_so() -> None:
+    """From outside of its pod, which is what the config's default does not do; and nothing without a port."""
+    found = made("locked-down")
+    config = yaml.safe_load(found[f"ConfigMap/{RELEASE}-runner"]["data"]["config.yaml"])
+    assert config["run"]["metrics"] == {"port": 9400, "host": "0.0.0.0"}  # noqa: S104 (in a pod, behind a policy)
+    monitor = found[f"PodMonitor/{RELEASE}-runner"]["spec"]
+    (runner,) = [pod for pod in pods(documents("locked-down")) if selects(monitor["selector"], pod.labels)]
+    (port,) = runner.container["ports"]
+    assert (runner.component, port["containerPort"]) == ("runner", 9400)
+    assert [one["port"] for one in monitor["podMetricsEndpoints"]] == [port["name"]]
+    assert f"PodMonitor/{RELEASE}-runner" not in made("none")
+    assert all("ports" not in pod.container for pod in pods(documents("none")) if pod.component == "runner")
 
 
 def test_a_service_that_the_operator_makes_is_found_too() -> None:

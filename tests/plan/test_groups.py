@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 
 from pipeline.config import GridConfig
-from pipeline.plan.groups import GROUPS_A_SLOT, MOST_BYTES, Group, SuperTile, around, group_jobs, hilbert
+from pipeline.plan.groups import GROUPS_A_SLOT, MOST_BYTES, Group, SuperTile, around, group_jobs
+from pipeline.plan.lattices import hilbert
 from pipeline.plan.memory import BLOCK_ROWS, Holding, project_memory
 from pipeline.plan.tiles import tile_of
 from pipeline.types import Item, Job, MemoryPlan, Period, Tile
@@ -38,7 +39,9 @@ def square(columns: range, rows: range, period: Period = JUNE) -> list[Job]:
     return [make_job(column, row, period) for column in columns for row in rows]
 
 
-def grouped(jobs: Sequence[Job], super_tile: SuperTile = 4, *, slots: int = 1, budget: int = 64 * GIB) -> list[Group]:
+def grouped(
+    jobs: Sequence[Job], super_tile: SuperTile = 4, *, slots: int = 1, budget: int = 64 * GIB
+) -> Sequence[Group]:
     return group_jobs(
         jobs, {"p": Holding(14), "q": Holding(14)}, {"a": slots, "b": slots}, dict.fromkeys("ab", budget), super_tile
     )

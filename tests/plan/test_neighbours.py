@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from itertools import permutations
 
 import numpy as np
@@ -10,11 +12,11 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from pipeline.config import GridConfig
-from pipeline.plan.jobs import Targets
+from pipeline.plan.jobs import Targets, plan_jobs
 from pipeline.plan.neighbours import touching, with_neighbours
 from pipeline.plan.tiles import tile_of
-from pipeline.types import Job, MemoryPlan, Plan, Skip, Tile
-from tests.plan.makers import JULY, JUNE, make_tile
+from pipeline.types import Tile
+from tests.plan.makers import JULY, JUNE, make_item, make_product, make_tile
 
 
 def box(name: str, left: float, top: float, shape: tuple[int, int], crs: str = "EPSG:32633", px: float = 10) -> Tile:
@@ -34,6 +36,15 @@ def plain_sides(one: Tile, other: Tile) -> list[str]:
         "bottom": columns and b[3] == a[1],
     }
     return [side for side, met in meets.items() if met]
+
+
+def sides(tiles: Sequence[Tile]) -> dict[str, tuple[tuple[str, str], ...]]:
+    """By tile id, (side, id) of the tiles beside it."""
+    found = touching(tiles)
+    named = {
+        tile.id: tuple((side, tiles[other].id) for side, other in found.of(number)) for number, tile in enumerate(tiles)
+    }
+    return {name: beside for name, beside in named.items() if beside}
 
 
 def random_tiles(seed: int) -> list[Tile]:
@@ -57,21 +68,21 @@ def test_neighbours_are_those_that_share_a_whole_edge(seed: int) -> None:
         tile.id: sorted((side, other.id) for other in tiles if other is not tile for side in plain_sides(tile, other))
         for tile in tiles
     }
-    assert touching(tiles) == {name: tuple(sides) for name, sides in expected.items() if sides}
+    assert sides(tiles) == {name: tuple(beside) for name, beside in expected.items() if beside}
     assert sum(map(len, expected.values())) > 10
 
 
 def test_tiles_of_the_utm_grid_meet_within_a_zone_only() -> None:
     grid = GridConfig(tile_px=512, resolution_m=10)
     ids = ["33N-100-0900", "33N-101-0900", "33N-100-0901", "33N-101-0901", "32N-101-0900"]
-    found = touching([tile_of(tile_id, grid) for tile_id in ids])
+    found = sides([tile_of(tile_id, grid) for tile_id in ids])
     assert found["33N-100-0900"] == (("right", "33N-101-0900"), ("top", "33N-100-0901"))
     assert "32N-101-0900" not in found and len(found) == 4
 
 
 def test_tiles_of_sentinel_2_overlap_so_none_meets() -> None:
     grid = GridConfig(kind="mgrs", resolution_m=60)
-    assert touching([tile_of(name, grid) for name in ("33TWL", "33TWM", "33TXL")]) == {}
+    assert sides([tile_of(name, grid) for name in ("33TWL", "33TWM", "33TXL")]) == {}
 
 
 def test_a_grid_that_is_turned_has_no_neighbours() -> None:
@@ -79,32 +90,32 @@ def test_a_grid_that_is_turned_has_no_neighbours() -> None:
     turned = [
         Tile(name, GeoBox((8, 8), Affine.translation(x, 0) @ rows, "EPSG:32633")) for name, x in (("a", 0), ("b", 8))
     ]
-    assert touching(turned) == {}
-
-
-def a_job(product: str, tile: Tile, period: object = JUNE) -> Job:
-    return Job(product, "sentinel2", tile, period, "eu", (), f"{product}-{tile.id}-{period.id}", MemoryPlan(1, 1), 0)  # type: ignore[arg-type, attr-defined]
+    assert sides(turned) == {}
 
 
 def test_jobs_know_what_is_planned_beside_them_of_their_product_and_period() -> None:
     """Also what is skipped; and nothing that has no job."""
-    tiles = tuple(make_tile(column) for column in range(3))
-    targets = {name: Targets(tiles, (JUNE, JULY)) for name in ("one", "two")}
-    jobs = (a_job("one", tiles[0]), a_job("one", tiles[1]), a_job("two", tiles[1], JULY))
-    skip = Skip(f"one/{tiles[2].id}/{JUNE.id}", "committed", "already committed")
-    planned = with_neighbours(Plan(jobs, (skip,), ("n",)), targets)
-    first, second, third = (
-        {one.side: (one.tile_id, one.fingerprint) for one in job.neighbours} for job in planned.jobs
-    )
-    assert first == {"right": (tiles[1].id, jobs[1].fingerprint)}
-    assert second == {"left": (tiles[0].id, jobs[0].fingerprint), "right": (tiles[2].id, "committed")}
-    assert third == {}
-    assert (planned.skipped, planned.notes) == ((skip,), ("n",))
+    tiles = tuple(make_tile(column) for column in range(4))
+    products = [make_product("one"), make_product("two", "other")]
+    targets = {one.name: Targets(tiles, (JUNE, JULY)) for one in products}
+    july = datetime(2024, 7, 2, tzinfo=UTC)
+    items = [make_item(1, (0, 3)), make_item(2, (1, 2), source="other", time=july)]
+    budgets = {"us-west-2": 2**33}
+    plain = plan_jobs(products, targets, items, {}, budgets)
+    first, second, skipped, third = plain.jobs
+    planned = with_neighbours(plan_jobs(products, targets, items, {"one": {skipped.fingerprint}}, budgets), targets)
+    found = [{one.side: (one.tile_id, one.fingerprint) for one in job.neighbours} for job in planned.jobs]
+    assert found == [
+        {"right": (tiles[1].id, second.fingerprint)},
+        {"left": (tiles[0].id, first.fingerprint), "right": (tiles[2].id, skipped.fingerprint)},
+        {},
+    ]
+    assert third.product == "two" and [skip.job_id for skip in planned.skipped] == [skipped.id]
 
 
 def test_two_tiles_name_each_other_from_opposite_sides() -> None:
     back = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
-    found = touching(random_tiles(9))
+    found = sides(random_tiles(9))
     for one, other in permutations(found, 2):
-        sides = [side for side, name in found[one] if name == other]
-        assert sorted(back[side] for side in sides) == sorted(side for side, name in found[other] if name == one)
+        of_one = [side for side, name in found[one] if name == other]
+        assert sorted(back[side] for side in of_one) == sorted(side for side, name in found[other] if name == one)

@@ -116,6 +116,7 @@ def test_outline_in_its_own_crs_is_its_bounding_box() -> None:
 
 
 @given(st.floats(-179.9, 179.9), st.floats(-70, 70), st.floats(0.01, 0.6), st.floats(0.01, 0.6))
+@settings(deadline=None)
 def test_the_covering_box_holds_every_tile_and_the_area(west: float, south: float, wide: float, high: float) -> None:
     """What is searched covers whole tiles: a tile's inputs do not depend on the area it was chosen by."""
     east = west + wide if west + wide <= 180 else west + wide - 360

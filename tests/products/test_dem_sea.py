@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ def coast(tmp_path: Path) -> SmallWorld:
     return world(tmp_path, ground.items, SEA, GRID)
 
 
-def bare(jobs: tuple[Job, ...]) -> list[str]:
+def bare(jobs: Sequence[Job]) -> list[str]:
     return [job.tile.id for job in jobs if not job.items]
 
 
@@ -98,6 +99,6 @@ def test_only_where_files_are_tiles_of_one_degree(tmp_path: Path) -> None:
         assert not bare(plan_of(small, ground.items, *sets)) and not plan_of(small, [], *sets)
 
 
-def plan_of(small: SmallWorld, items: list[Json], *sets: str) -> tuple[Job, ...]:
+def plan_of(small: SmallWorld, items: list[Json], *sets: str) -> Sequence[Job]:
     again = world(small.config.parent, items, small.config.read_text().split("area: ")[1].split("\n")[0], GRID)
     return again.session(*sets).plan.jobs

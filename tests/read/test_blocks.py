@@ -239,7 +239,7 @@ def test_a_block_that_claims_more_bytes_than_it_can_have_is_not_fetched(tmp_path
 def test_a_file_cut_short_says_where_it_ends(path: Path, share: float) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(PermanentAssetError, match=rf"the file ends at {int(len(whole) * share)}"):
+    with pytest.raises(PermanentAssetError, match=rf"blocks lie beyond {int(len(whole) * share)} bytes"):
         read_all(path)
 
 

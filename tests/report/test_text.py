@@ -95,10 +95,37 @@ def test_tiles_are_listed_by_flag_and_products_by_time() -> None:
 
 
 def test_long_lists_are_cut_and_say_where_the_rest_is() -> None:
-    outcomes = [Outcome(f"j{n}", "eu", "0", Status.FAILED, error="E", cause="c") for n in range(30)]
+    outcomes = [Outcome(f"j{n}", "eu", "0", Status.DONE, warnings=(f"w{n}",)) for n in range(30)]
     lines = render_summary(outcomes, 0, 1).splitlines()
-    assert len(lines) == 12
-    assert lines[10] == "... and 20 more; the journal under runs/ has all of them"
+    assert lines[9:11] == ["warning: j9: w9", "... and 20 more; the report under runs/ has all of them"]
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    apart = [Outcome(f"j{n}", "eu", "0", Status.FAILED, error=f"Error{letters[n]}", cause="c") for n in range(20)]
+    lines = render_summary(apart, 0, 1).splitlines()
+    assert lines[9:11] == [
+        "failed: j9: Errorj: c",
+        "... and 10 jobs more of 10 causes; the report under runs/ has all of them",
+    ]
+
+
+def test_failures_of_one_cause_are_told_together() -> None:
+    """Tiles, addresses and numbers do not make a cause; up to three jobs of a cause are told one by one."""
+    many = [
+        Outcome(
+            f"s2/33N-{n}-1/2024-06", "eu", "0", Status.FAILED, error="AssetError", cause=f"s3://b/{n}.tif: HTTP 404"
+        )
+        for n in range(30)
+    ]
+    few = [
+        Outcome(f"s2/34N-{n}-1/2024-06", "eu", "0", Status.FAILED, error="AssetError", cause="HTTP 403")
+        for n in range(2)
+    ]
+    lines = render_summary(iter([*many, *few]), 0, 1).splitlines()
+    assert lines[:4] == [
+        "failed: 30 jobs: AssetError: s3://b/0.tif: HTTP 404",
+        "    s2/33N-0-1/2024-06, s2/33N-1-1/2024-06, s2/33N-2-1/2024-06 and 27 more",
+        "failed: s2/34N-0-1/2024-06: AssetError: HTTP 403",
+        "failed: s2/34N-1-1/2024-06: AssetError: HTTP 403",
+    ]
 
 
 def test_sizes() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -285,3 +286,15 @@ def test_a_plain_parquet_is_refused(shared_data: Path) -> None:
     path = shared_data / "raster/vectors/ttc_tiledb_subset_rwanda_burundi.parquet"
     with pytest.raises(CatalogError, match=r"rwanda_burundi\.parquet: not a snapshot"):
         read_snapshot(path)
+
+
+def test_a_snapshot_is_copied_from_its_file_while_that_is_the_same(tmp_path: Path) -> None:
+    """Byte by byte; what somebody changed meanwhile is written as it was read."""
+    first, second, third = (tmp_path / name for name in "123")
+    write_snapshot(Snapshot((canonical(raw_item(), "s2")[0],)), first)
+    found = read_snapshot(first)
+    write_snapshot(found, second)
+    assert second.read_bytes() == first.read_bytes()
+    os.utime(first.rename(tmp_path / "gone"), ns=(1, 1))
+    write_snapshot(found, third)
+    assert read_snapshot(third) == found

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from pipeline.errors import PreflightError
 from pipeline.execute import lease as leases
 from pipeline.execute.lease import LEASE_S, Owner, scratch_prefix, this_process
-from pipeline.execute.records import settle_run
+from pipeline.execute.records import REMOVALS, settle_run
+from pipeline.session import Options, open_session
 from pipeline.types import Plan
 from pipeline.write.store import FolderStore
 from tests.products.derived import OPTICAL, plan
@@ -36,10 +39,11 @@ TEMPORARY = f"data/sentinel2/.tmp-{'0' * 32}"
 
 
 def gone(output: Path, *options: object) -> set[str]:
-    """What a vacuum removes; nothing else changes."""
+    """What a vacuum removes; nothing else changes but the mark of that."""
     before = files(output)
     assert groundswell("vacuum", output, *options) == 0
-    after = files(output)
+    after = {key: data for key, data in files(output).items() if key != REMOVALS}
+    before.pop(REMOVALS, None)
     assert {key: before[key] for key in after} == after
     return before.keys() - after.keys()
 
@@ -172,6 +176,20 @@ def test_an_item_that_a_live_run_counts_on_is_not_superseded(tmp_path: Path) -> 
     assert gone(output, "--older-than", "0", "--superseded") == set()
 
 
+def test_a_run_that_was_planned_before_a_vacuum_counts_on_nothing_that_it_removed(tmp_path: Path) -> None:
+    """What the old config's plan skips goes before that run begins: it must not end as if all were there."""
+    config, output = superseded_world(tmp_path)
+    session = open_session(Options(config))
+    assert len(session.plan.skipped) == 2 and not session.plan.jobs
+    assert gone(output, "--older-than", "0", "--superseded")
+    runs = set(output.glob("runs/*/finished.json"))
+    with pytest.raises(PreflightError, match="2 items were removed while this run was planned"):
+        session.run()
+    assert set(output.glob("runs/*/finished.json")) == runs
+    assert len(make_output(config)) == 2, "the next one makes them again"
+    assert groundswell("verify", output) == 0
+
+
 def test_what_a_current_item_is_made_from_is_kept(demo_world: Path, tmp_path: Path) -> None:
     """Another config made the input anew: the stack of the old one is still current, and can be made again."""
     stack = "{product: stack, inputs: [sentinel2]}"
@@ -194,8 +212,7 @@ def test_what_a_current_item_is_made_from_is_kept(demo_world: Path, tmp_path: Pa
 
 def test_an_item_whose_place_has_no_current_one_is_kept(output: Path) -> None:
     """An interrupted run's commits are work that the next run need not do again."""
-    for record in output.glob("runs/*/*"):
-        record.unlink()
+    shutil.rmtree(output / "runs")
     kept = {key for key in files(output) if key.startswith(("items/", "data/"))}
     assert gone(output, "--older-than", "0", "--superseded") == set()
     assert kept <= files(output).keys()

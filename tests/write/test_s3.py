@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import StoreError, TransientStoreError
-from pipeline.write import s3
+from pipeline.write import retry, s3_client
 from pipeline.write.s3 import S3Store
 from tests.servers.proxy import Rule, run_proxy
 from tests.servers.weed import S3Server
@@ -18,7 +18,7 @@ from tests.servers.weed import S3Server
 
 @pytest.fixture
 def direct(s3_environment: S3Server, s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> S3Store:
-    monkeypatch.setattr(s3, "BACKOFF_S", 0.01)
+    monkeypatch.setattr(retry, "BACKOFF_S", 0.01)
     return S3Store(s3_bucket, uuid.uuid4().hex, s3_environment.endpoint)
 
 
@@ -89,12 +89,12 @@ def test_retries_end_and_the_error_says_where(direct: S3Store) -> None:
     assert direct.endpoint
     with run_proxy(direct.endpoint, spoil(calls, [503] * 99)) as address, pytest.raises(TransientStoreError) as caught:
         replace(direct, endpoint=address).put_bytes(b"x", "data/x.tif")
-    assert len(calls) == s3.ATTEMPTS
+    assert len(calls) == retry.ATTEMPTS
     for part in (
         direct.bucket,
         f"{direct.prefix}/data/x.tif",
         "put_object",
-        f"after {s3.ATTEMPTS} attempts",
+        f"after {retry.ATTEMPTS} attempts",
         "503",
         "req-503",
     ):
@@ -104,8 +104,8 @@ def test_retries_end_and_the_error_says_where(direct: S3Store) -> None:
 
 def test_a_server_that_is_not_there_is_transient(monkeypatch: pytest.MonkeyPatch, s3_environment: S3Server) -> None:
     """Nobody answers: bounded, and worth another attempt later."""
-    monkeypatch.setattr(s3, "BACKOFF_S", 0.01)
-    with pytest.raises(TransientStoreError, match=r"s3://nobody, key x: put_object failed after 5 attempts"):
+    monkeypatch.setattr(retry, "BACKOFF_S", 0.01)
+    with pytest.raises(TransientStoreError, match=r"s3://nobody, key x: put_object failed after 6 attempts"):
         S3Store("nobody", endpoint="http://127.0.0.1:9").put_bytes(b"", "x")
 
 
@@ -124,10 +124,10 @@ def test_a_missing_bucket_is_permanent(direct: S3Store) -> None:
 def test_wrong_credentials_are_permanent_and_not_shown(direct: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Refused at the first request; the message names the cause, never the secret."""
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary-secret-0123456789")
-    s3._filesystem.cache_clear()
+    s3_client.filesystem.cache_clear()
     with pytest.raises(StoreError, match=r"SignatureDoesNotMatch|AccessDenied") as caught:
         direct.put_bytes(b"x", "x")
-    s3._filesystem.cache_clear()
+    s3_client.filesystem.cache_clear()
     assert not isinstance(caught.value, TransientStoreError)
     assert "canary" not in str(caught.value)
 
@@ -185,3 +185,17 @@ def test_a_listing_is_one_request_per_thousand(direct: S3Store) -> None:
     with run_proxy(direct.endpoint, spoil(calls, [], "GET")) as address:
         assert len(list(replace(direct, endpoint=address).list_objects("items/"))) == 3
     assert len(calls) == 1
+
+
+def test_keys_are_those_of_the_listing(direct: S3Store) -> None:
+    """Whatever is in them, and after answers were lost."""
+    keys = [f"a/{name}.json" for name in ("plain", "a&b <c> 'd' \"e\"", "é+d%20", "x=1;y", "Key")]
+    for key in keys:
+        direct.put_bytes(b"1", key)
+    assert sorted(direct.list_keys("a/")) == sorted(keys) == sorted(key for key, _ in direct.list_objects("a/"))
+    assert list(direct.list_keys("none/")) == []
+    calls: list[str] = []
+    assert direct.endpoint
+    with run_proxy(direct.endpoint, spoil(calls, [503, 0], "GET")) as address:
+        assert sorted(replace(direct, endpoint=address).list_keys("a/")) == sorted(keys)
+    assert len(calls) == 3

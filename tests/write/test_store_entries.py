@@ -61,6 +61,18 @@ def test_an_entry_says_when_it_was_put(place: tuple[Store, Begin]) -> None:
     assert dict(store.list_objects()) == {"data/a/b": 3}
 
 
+def test_one_key_is_looked_at_as_a_listing_has_it(place: tuple[Store, Begin]) -> None:
+    """But for parts of a second, which not every answer has."""
+    store, begin = place
+    store.put_bytes(b"abc", "data/a/b")
+    begin("data/a/c")
+    (listed,) = store.list_entries("data/")
+    found = store.entry_of("data/a/b")
+    assert found is not None and found[:2] == listed[:2] and abs(found.modified_s - listed.modified_s) < 1
+    assert store.entry_of("data/a/c") is None
+    assert store.entry_of("data/a") is None
+
+
 def test_a_digest_is_of_what_is_there(place: tuple[Store, Begin]) -> None:
     store, _ = place
     for content in (b"", os.urandom(3 * 2**20 + 1)):

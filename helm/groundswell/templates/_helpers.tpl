@@ -34,6 +34,13 @@ app.kubernetes.io/component: {{ .component }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
 {{- end -}}
 
+{{/* Port of a runner's own numbers, as its config says; nothing without. Takes (dict "component" "runner" "part" .Values.runner). */}}
+{{- define "groundswell.metricsPort" -}}
+{{- if eq .component "runner" -}}
+{{- with dig "run" "metrics" "port" "" .part.config -}}{{ int . }}{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* What a CronJob is called, which has 52 characters. Takes (dict "root" $ "component" "runner"). */}}
 {{- define "groundswell.cronName" -}}
 {{- $name := include "groundswell.name" .root -}}

@@ -250,6 +250,10 @@ containers:
     {{- end }}
     env:
       {{- include "groundswell.env" (dict "ours" (include "groundswell.driverEnv" .) "env" .part.env) | trim | nindent 6 }}
+    {{- with include "groundswell.metricsPort" . }}
+    ports:
+      - {name: http-metrics, containerPort: {{ . }}, protocol: TCP}
+    {{- end }}
     volumeMounts:
       {{- include "groundswell.mounts" (dict "root" .root "apart" $apart) | nindent 6 }}
       {{- if $file }}
@@ -290,9 +294,12 @@ volumes:
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
-{{/* Its config as a file: without `clusters:`, the runner's runs on this release's cluster. */}}
+{{/* Its config as a file: without `clusters:`, the runner's runs on this release's cluster; its numbers are seen from outside. */}}
 {{- define "groundswell.driverConfig" -}}
 {{- $config := deepCopy .part.config -}}
+{{- if include "groundswell.metricsPort" . -}}
+{{- $_ := set $config.run.metrics "host" (default "0.0.0.0" $config.run.metrics.host) -}}
+{{- end -}}
 {{- if and (eq .component "runner") (not $config.clusters) -}}
 {{- $values := .root.Values -}}
 {{- $cluster := dict "backend" "existing" "address" (include "groundswell.address" .root) "workers" (include "groundswell.most" .root | int) "threads" (int $values.worker.threads) "worker_memory" (div (mul (include "groundswell.bytes" $values.worker.memory) 9) 10) -}}
