@@ -3,6 +3,8 @@
 
 READY := .venv/.ready
 RUN := .venv/bin
+# Tests of one file stay together: they share servers and worlds.
+PYTEST = $(RUN)/python -m pytest -n $(or $(CORES),2) --dist loadfile
 
 help:  ## say what each target does (the default)
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -11,8 +13,8 @@ demo: $(READY)  ## make a small world in ./demo-world and run configs/demo.yaml 
 	@$(RUN)/python -m pipeline.demo
 	@$(RUN)/python -m pipeline.run configs/demo.yaml
 
-test: $(READY)  ## the tests, offline, without system packages
-	$(RUN)/python -m pytest -m "not long and not full"
+test: $(READY)  ## the tests, offline, without system packages, on two cores (CORES=2)
+	$(PYTEST) -m "not long and not full"
 
 check: $(READY)  ## format, lint, types, imports and structure
 	$(RUN)/ruff format --check .
@@ -22,7 +24,7 @@ check: $(READY)  ## format, lint, types, imports and structure
 	$(RUN)/python -m pytest -q tests/test_structure.py
 
 test-long: $(READY)  ## the tests that take minutes: kills, faults, servers, browser, notebooks
-	$(RUN)/python -m pytest -m "long and not full"
+	$(PYTEST) -m "long and not full"
 
 test-full: $(READY)  ## the same, and every further row of the fault matrix: an hour
 	$(RUN)/python -m pytest -m "long or full"
@@ -45,6 +47,12 @@ bench-estimate: $(READY)  ## what runs were expected to take beside what they to
 bench-argo: $(READY)  ## Argo files to a table, beside netCDF4 and plain xarray: a minute or two (REPEAT=5 ARGO_DATA=folder)
 	@$(RUN)/python -m tests.benchmarks.argo
 
+bench-listener: $(READY)  ## the listener at 500 messages a second, beside slow senders and 5 MB bodies: two minutes (RATE=500 SECONDS=20)
+	@$(RUN)/python -m tests.benchmarks.listener --rate $(or $(RATE),500) --seconds $(or $(SECONDS),20)
+
+local-stack: $(READY)  ## an S3 server, moto's SNS and SQS, and a listener that they reach, on this machine; Ctrl-C ends them
+	@$(RUN)/python -m pipeline.events.local_stack
+
 run-single: $(READY)  ## one float through the whole pipeline: FLOAT_ID=2902269 (CONFIG=configs/argo.yaml)
 	@$(if $(FLOAT_ID),,$(error FLOAT_ID is not set: make run-single FLOAT_ID=2902269))
 	@$(RUN)/python -m pipeline.run $(or $(CONFIG),configs/argo.yaml) --float-id $(FLOAT_ID)
@@ -58,7 +66,7 @@ pins: $(READY)  ## write constraints.txt anew, with the newest versions that fit
 	  --output-file constraints.txt
 
 clean:  ## remove what the targets made
-	rm -rf .venv demo-world demo-output .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf .venv demo-world demo-output demo-events demo-events.sqlite* arrivals local-stack .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # An interpreter is asked, not trusted by name: a version manager's `python3.13` may be there and refuse to start.
@@ -90,4 +98,4 @@ $(READY): constraints.txt pyproject.toml
 
 include cluster/cloud.mk
 
-.PHONY: help demo test check test-long test-full kills bench bench-quick bench-argo bench-campaign bench-estimate run-single run-batch pins clean
+.PHONY: help demo test check test-long test-full kills bench bench-quick bench-argo bench-campaign bench-estimate bench-listener local-stack run-single run-batch pins clean

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -28,6 +29,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "DaskAutoscaler": ("kubernetes.dask.org/v1", "daskautoscalers"),
     "DaskWorkerGroup": ("kubernetes.dask.org/v1", "daskworkergroups"),
     "Deployment": ("apps/v1", "deployments"),
+    "Job": ("batch/v1", "jobs"),
     "NetworkPolicy": ("networking.k8s.io/v1", "networkpolicies"),
     "Pod": ("v1", "pods"),
     "PodDisruptionBudget": ("policy/v1", "poddisruptionbudgets"),
@@ -37,7 +39,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
 """Kind → its API and its name there."""
 _REQUEST_S = 30.0
 _DIRECT_S = 3.0
-_NOT_FOUND = 404
+_NOT_BEGUN, _NOT_FOUND = 400, 404
 LATER = frozenset({429, 500, 502, 503, 504})
 _NO_LOGIN = "not reached (KUBECONFIG, or `kubeconfig` and `context` of this cluster, say where and as whom)"
 _MERGE = {"Content-Type": "application/merge-patch+json"}
@@ -81,6 +83,18 @@ class Kube:
         items: list[dict[str, Any]] = self._ask("GET", kind, "", params={"labelSelector": selector})["items"]
         return items
 
+    def log(self, pod: str, container: str, since_s: float | None = None) -> str:
+        """What a container wrote, of all times or since so many seconds ago; empty where there is no such pod."""
+        asked: dict[str, Any] = {"container": container}
+        if since_s is not None:
+            asked["sinceSeconds"] = max(1, math.ceil(since_s))
+        try:
+            return self._answer("GET", "Pod", f"{pod}/log", params=asked).decode(errors="replace")
+        except KubeError as error:
+            if error.status in {_NOT_FOUND, _NOT_BEGUN}:
+                return ""
+            raise
+
     def annotate(self, kind: str, name: str, annotations: Mapping[str, str]) -> None:
         """Set annotations; others stay."""
         patch = json.dumps({"metadata": {"annotations": dict(annotations)}})
@@ -120,15 +134,20 @@ class Kube:
             raise
 
     def _ask(self, method: str, kind: str, name: str, **more: Any) -> dict[str, Any]:
+        content = self._answer(method, kind, name, **more)
+        answer: dict[str, Any] = _translated(self.spec, f"{method} {kind}", lambda: json.loads(content))
+        return answer
+
+    def _answer(self, method: str, kind: str, name: str, **more: Any) -> bytes:
         version, plural = KINDS[kind]
 
-        async def asked() -> dict[str, Any]:
+        async def asked() -> bytes:
             url = "/".join(part for part in (plural, name) if part)
             call = self._api.call_api(method, version=version, namespace=self.spec.namespace, url=url, **more)
             with anyio.fail_after(_REQUEST_S):
                 async with call as response:
-                    answer: dict[str, Any] = response.json()
-                    return answer
+                    content: bytes = response.content
+                    return content
 
         what = f"{method} {kind} {name}".strip()
         return _translated(self.spec, what, lambda: self._portal.call(asked))
@@ -243,9 +262,7 @@ def age_s(time: str) -> float:
 
 def _where(spec: PodSpec) -> str:
     context = f"context {spec.context}" if spec.context else "current context"
-    return (
-        f"region {spec.region}: {spec.backend} cluster {spec.name}: Kubernetes, {context}, namespace {spec.namespace}"
-    )
+    return f"{spec.title}: Kubernetes, {context}, namespace {spec.namespace}"
 
 
 def _answers(host: str) -> bool:

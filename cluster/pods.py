@@ -31,6 +31,19 @@ SCHEDULER_ANNOTATIONS: Mapping[str, str] = {
     "karpenter.sh/do-not-disrupt": "true",
 }
 """With the scheduler a run loses all that is on its way: no autoscaler may move it to save a node."""
+POD_SECURITY: Mapping[str, Any] = {
+    "runAsNonRoot": True,
+    "runAsUser": 10001,
+    "runAsGroup": 10001,
+    "fsGroup": 10001,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+CONTAINER_SECURITY: Mapping[str, Any] = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+}
+"""As the pod security standard "restricted" wants them."""
 SCHEDULER_ROUTES = (
     "distributed.http.scheduler.prometheus",
     "distributed.http.scheduler.info",
@@ -55,9 +68,9 @@ def service_host(spec: PodSpec, name: str) -> str:
 
 def scheduler_pod(spec: PodSpec, name: str) -> dict[str, Any]:
     """The scheduler's; it stands on nodes only that nobody takes away, and has no rights in the cloud."""
-    variables = {
+    values = {
         **as_environ(DASK),
-        **_places(),
+        **places(),
         **pod_environ("scheduler"),
         "DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES": json.dumps(SCHEDULER_ROUTES),
     }
@@ -65,9 +78,9 @@ def scheduler_pod(spec: PodSpec, name: str) -> dict[str, Any]:
         "name": "scheduler",
         "image": spec.image,
         "args": ["dask", "scheduler", "--port", str(SCHEDULER_PORT), "--dashboard-address", f":{DASHBOARD_PORT}"],
-        "env": _variables(variables),
+        "env": variables(values),
         "ports": [_port("tcp-comm", SCHEDULER_PORT), _port("http-dashboard", DASHBOARD_PORT)],
-        "resources": _resources(spec.scheduler_cores, spec.scheduler_memory_bytes),
+        "resources": resources(spec.scheduler_cores, spec.scheduler_memory_bytes),
         "readinessProbe": _alive(5, 5, 6),
         # Patient: a scheduler with a long graph in its hands does not answer, and to end it is to lose the run.
         "livenessProbe": _alive(30, 10, 10),
@@ -82,10 +95,10 @@ def scheduler_pod(spec: PodSpec, name: str) -> dict[str, Any]:
 
 def worker_pod(spec: PodSpec, name: str) -> dict[str, Any]:
     """A worker's: one process; asked to leave, it hands over what it holds before it goes."""
-    variables = {
+    values = {
         **as_environ(DASK),
         **ENVIRON,
-        **_places(),
+        **places(),
         **pod_environ("worker"),
         "DASK_DISTRIBUTED__WORKER__MEMORY__MAX_SPILL": str(WORKER_DISK // 2),
         "DASK_SCHEDULER_ADDRESS": address_of(spec, name),
@@ -95,10 +108,10 @@ def worker_pod(spec: PodSpec, name: str) -> dict[str, Any]:
         "name": "worker",
         "image": spec.image,
         "args": _worker_command(spec),
-        "env": _variables(variables),
+        "env": variables(values),
         "envFrom": [{"secretRef": {"name": secret}} for secret in spec.secrets],
         "ports": [_port("http-dashboard", WORKER_HTTP_PORT)],
-        "resources": _resources(spec.cores, spec.worker_memory_bytes),
+        "resources": resources(spec.cores, spec.worker_memory_bytes),
         "readinessProbe": _alive(5, 5, 6),
         "lifecycle": {
             "preStop": {"exec": {"command": ["python", "-m", "cluster.retire", "--grace", str(spec.grace_s)]}}
@@ -130,12 +143,13 @@ def _worker_command(spec: PodSpec) -> list[str]:
     ]
 
 
-def _places() -> dict[str, str]:
+def places() -> dict[str, str]:
     """Where a process with a read-only root may write."""
     return {"DASK_TEMPORARY_DIRECTORY": "/tmp", "HOME": "/tmp"}  # noqa: S108 (the pod's own, an emptyDir)
 
 
-def _variables(values: Mapping[str, str]) -> list[dict[str, str]]:
+def variables(values: Mapping[str, str]) -> list[dict[str, str]]:
+    """Environment variables of a container."""
     return [{"name": name, "value": value} for name, value in values.items()]
 
 
@@ -143,7 +157,7 @@ def _port(name: str, number: int) -> dict[str, Any]:
     return {"name": name, "containerPort": number, "protocol": "TCP"}
 
 
-def _resources(cores: float, memory_bytes: int) -> dict[str, Any]:
+def resources(cores: float, memory_bytes: int) -> dict[str, Any]:
     """Memory is bounded and reserved in full; processors are reserved only: throttled threads gain nobody anything."""
     processors = f"{round(cores * 1000)}m" if cores % 1 else str(int(cores))
     return {"requests": {"cpu": processors, "memory": str(memory_bytes)}, "limits": {"memory": str(memory_bytes)}}
@@ -164,13 +178,7 @@ def _hardened_pod(spec: PodSpec, name: str, role: Role, disk_bytes: int) -> dict
     pod = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": 10001,
-            "runAsGroup": 10001,
-            "fsGroup": 10001,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": dict(POD_SECURITY),
         "volumes": [
             {"name": "tmp", "emptyDir": {"sizeLimit": str(disk_bytes)}},
             {"name": "tls", "secret": {"secretName": f"{name}-tls", "defaultMode": 0o440, "items": files}},
@@ -183,11 +191,7 @@ def _hardened_pod(spec: PodSpec, name: str, role: Role, disk_bytes: int) -> dict
 
 def _hardened_container() -> dict[str, Any]:
     return {
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-        },
+        "securityContext": dict(CONTAINER_SECURITY),
         "volumeMounts": [
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 (the pod's own)
             {"name": "tls", "mountPath": MOUNT, "readOnly": True},

@@ -49,6 +49,11 @@ class ClusterSpec:
     """It ends by itself when it had nothing to do, and no driver that kept it, for so long."""
 
     @property
+    def title(self) -> str:
+        """What this is, for messages."""
+        return f"region {self.region}: {self.backend} cluster {self.name}"
+
+    @property
     def slots(self) -> int:
         """Tasks that can run at once on one cluster, at most."""
         return self.workers * self.threads

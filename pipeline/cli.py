@@ -11,11 +11,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.errors import EXIT_DONE, EXIT_PREFLIGHT, GroundswellError, StoreError
+from pipeline.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_PREFLIGHT, GroundswellError, StoreError
+from pipeline.verbs._arguments import add, duration_s
+from pipeline.verbs._event_arguments import add_event_verbs
 
 EXIT_UNREAD = 141
 """As a shell says of a program that wrote to a closed pipe."""
-_UNITS_S = {"": 1, "s": 1, "min": 60, "h": 3600, "d": 86_400}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         if options.verb == "schema":
-            return _schema()
+            return _schema(events=options.events)
         answer = importlib.import_module(f"pipeline.verbs.{options.verb}").run(options)
         print(answer.text, flush=True)
         return int(answer.code)
@@ -31,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code, message = EXIT_PREFLIGHT, f"output: {error}"
     except GroundswellError as error:
         code, message = error.exit_code, str(error)
+    except KeyboardInterrupt:
+        code, message = EXIT_INTERRUPTED, "interrupted"
     except BrokenPipeError:
         # Whoever read the answer has seen enough, such as `head`; what is left in the buffer may go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -43,31 +46,33 @@ def parser() -> argparse.ArgumentParser:
     """The command line of every verb."""
     made = argparse.ArgumentParser(
         prog="groundswell",
-        description="Verbs beside `python -m pipeline.run CONFIG`.",
-        epilog="exit codes: 0 done; 1 faults, differences or failed jobs; 2 bad config or usage; 3 the output or a "
-        "catalogue cannot be read; 5 nothing to do",
+        description="Verbs beside `python -m pipeline.run CONFIG`; `groundswell VERB --help` says more of each.",
+        epilog="exit codes: 0 done; 1 faults, differences or failed jobs; 2 bad config or usage; 3 the output, a "
+        "catalogue or an inbox cannot be read; 5 nothing to do; 130 interrupted",
     )
     verbs = made.add_subparsers(required=True, metavar="VERB", dest="verb")
-    verbs.add_parser("schema", help="print the JSON Schema of the config, for editors")
-    _config(_add(verbs, "plan", "print what a run would do")).add_argument(
+    add(verbs, "schema", "print the JSON Schema of the config, for editors").add_argument(
+        "--events", action="store_true", help="of a file of rules for events"
+    )
+    _config(add(verbs, "plan", "print what a run would do")).add_argument(
         "--json", action="store_true", help="as JSON: every job with its scenes, bytes and memory"
     )
     _config(
-        _add(verbs, "explain", "say why a tile's jobs would be made again, or not"),
+        add(verbs, "explain", "say why a tile's jobs would be made again, or not"),
         ("tile", "TILE", "tile id such as 33N-024-0246, or a job id product/tile/period"),
     )
     _runs(verbs)
-    vacuum = _output(_add(verbs, "vacuum", "remove what no item names and no run is at work on"))
+    vacuum = _output(add(verbs, "vacuum", "remove what no item names and no run is at work on"))
     vacuum.add_argument(
         "--older-than", type=duration_s, default=86_400.0, metavar="AGE", help="0, 30min, 24h (the default), 7d"
     )
     vacuum.add_argument("--superseded", action="store_true", help="also items that are not current, and their files")
     vacuum.add_argument("--dry-run", action="store_true", help="print what would go")
-    _output(_add(verbs, "catalog", "write catalogue pages and items.parquet anew"))
+    _output(add(verbs, "catalog", "write catalogue pages and items.parquet anew"))
     _request(
-        _add(verbs, "request", "turn an inbound request into the list of tree-cover tiles that a run takes as area")
+        add(verbs, "request", "turn an inbound request into the list of tree-cover tiles that a run takes as area")
     )
-    export = _output(_add(verbs, "export", "copy committed files into the folders and names that other programs read"))
+    export = _output(add(verbs, "export", "copy committed files into the folders and names that other programs read"))
     export.add_argument("--to", type=Path, metavar="FOLDER", required=True, help="where the folders are made")
     export.add_argument(
         "--layout",
@@ -81,52 +86,41 @@ def parser() -> argparse.ArgumentParser:
         help="instead: a path for each layer, such as {year}/ard/{x}/{y}/{x}X{y}Y_{layer}.tif",
     )
     export.add_argument("--product", metavar="NAME", help="needed where the output holds several products")
-    _rtc(_add(verbs, "rtc", "make terrain-corrected scenes of a Sentinel-1 GRD product, by the extra rtc"))
+    _rtc(add(verbs, "rtc", "make terrain-corrected scenes of a Sentinel-1 GRD product, by the extra rtc"))
     _cluster(
-        _add(verbs, "cluster", "look at the clusters of a config, print what they would be, or end what nobody uses")
+        add(verbs, "cluster", "look at the clusters of a config, print what they would be, or end what nobody uses")
     )
     _argo(verbs)
+    add_event_verbs(verbs)
     reproduce = _output(
-        _add(verbs, "reproduce", "make the files of an item again, from the item alone, and compare them"),
+        add(verbs, "reproduce", "make the files of an item again, from the item alone, and compare them"),
         ("item", "ITEM", "id or key of an item"),
     )
     reproduce.add_argument("--to", type=Path, metavar="FOLDER", help="keep the files in this empty folder")
     return made
 
 
-def duration_s(text: str) -> float:
-    """Seconds of `90s`, `30min`, `24h` or `7d`; a bare number is seconds. Raises argparse's error for anything else."""
-    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)(s|min|h|d|)", text.strip())
-    if match is None:
-        raise argparse.ArgumentTypeError(f"found {text!r}; allowed: 0, 90s, 30min, 24h, 7d")
-    return float(match[1]) * _UNITS_S[match[2]]
-
-
 def _runs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Verbs about runs, and about what they left."""
-    status = _output(_add(verbs, "status", "say how far a run has come, wherever it is at work"))
+    status = _output(add(verbs, "status", "say how far a run has come, wherever it is at work"))
     status.add_argument("--run", metavar="ID", help="a run by its id; default: the newest")
     status.add_argument("--json", action="store_true")
     status.add_argument(
         "--follow", action="store_true", help="go on until it has ended; exit 1 where it did not end well"
     )
     status.add_argument("--every", type=duration_s, default=10.0, metavar="TIME", help="with --follow; default: 10s")
-    report = _output(_add(verbs, "report", "write the report of a run anew, from its records: a page, tables, plots"))
+    report = _output(add(verbs, "report", "write the report of a run anew, from its records: a page, tables, plots"))
     report.add_argument("--run", metavar="ID", help="a run by its id; default: the newest")
     report.add_argument("--to", metavar="FOLDER", help="a folder or s3:// address; default: runs/<id>/report/")
     report.add_argument("--no-plots", action="store_false", dest="plots", help="no PNG")
     report.add_argument("--json", action="store_true", help="print the account as JSON, write nothing")
-    verify = _output(_add(verbs, "verify", "check that everything committed is there, as it was committed"))
+    verify = _output(add(verbs, "verify", "check that everything committed is there, as it was committed"))
     verify.add_argument("--product", metavar="NAME", help="only the items of one product")
     verify.add_argument("--all", action="store_true", help="also items that are not current")
     verify.add_argument("--quick", action="store_true", help="names and sizes only, no data is read")
     verify.add_argument(
         "--repair", action="store_true", help="withdraw what is wrong: the next run makes exactly that again"
     )
-
-
-def _add(verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str) -> argparse.ArgumentParser:
-    return verbs.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
 
 
 def _request(verb: argparse.ArgumentParser) -> None:
@@ -164,14 +158,14 @@ def _rtc(verb: argparse.ArgumentParser) -> None:
 
 def _argo(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Verbs about floats: the copy of a GDAC, and the databases."""
-    sync = _sets(_add(verbs, "sync", "bring the local copy of a GDAC up to date, as far as a config asks for it"))
+    sync = _sets(add(verbs, "sync", "bring the local copy of a GDAC up to date, as far as a config asks for it"))
     sync.add_argument("--env-file", type=Path, metavar="FILE", default=Path(".env"), help="settings; default: .env")
-    load = _sets(_add(verbs, "load", "bring PostgreSQL and Redis up to what is committed"))
+    load = _sets(add(verbs, "load", "bring PostgreSQL and Redis up to what is committed"))
     load.add_argument("--rebuild-redis", action="store_true", help="only Redis, from PostgreSQL")
     load.add_argument("--anew", action="store_true", help="empty the tables first: of an output that was made anew")
     for verb in (sync, load):
         verb.add_argument("--json", action="store_true", help="statistics as JSON")
-    serve = _sets(_add(verbs, "serve", "answer questions about the loaded profiles over HTTP; read only"))
+    serve = _sets(add(verbs, "serve", "answer questions about the loaded profiles over HTTP; read only"))
     serve.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1, this machine only")
     serve.add_argument("--port", type=int, default=8000, help="default: 8000")
     serve.add_argument(
@@ -198,12 +192,12 @@ def _cluster(verb: argparse.ArgumentParser) -> None:
         "exit codes: 0 done; 1 a cluster could not be ended; 2 bad config or usage; 3 a place cannot be looked at"
     )
     actions = verb.add_subparsers(required=True, metavar="ACTION", dest="action")
-    found = _add(
+    found = add(
         actions, "list", "say which clusters are there, of whose runs, and when their drivers were last heard of"
     )
     found.add_argument("--json", action="store_true")
-    rendered = _add(actions, "render", "print the exact arguments or manifests of every region's cluster")
-    ended = _add(actions, "gc", "end your clusters whose drivers are dead")
+    rendered = add(actions, "render", "print the exact arguments or manifests of every region's cluster")
+    ended = add(actions, "gc", "end your clusters whose drivers are dead")
     ended.add_argument("--run", metavar="ID", help="only this run's; also where nobody knows whether its driver lives")
     ended.add_argument(
         "--silent-for", type=duration_s, metavar="AGE", help="of its driver: 15min, 2h; default: the idle_timeout_s"
@@ -247,11 +241,12 @@ def _positional(verb: argparse.ArgumentParser, further: Sequence[tuple[str, str,
         verb.add_argument(name, metavar=shown, help=text)
 
 
-def _schema() -> int:
+def _schema(*, events: bool) -> int:
     from pipeline.config import config_schema  # noqa: PLC0415 (heavy)
+    from pipeline.config.load import events_schema  # noqa: PLC0415
     from pipeline.products import product_models  # noqa: PLC0415
 
-    print(json.dumps(config_schema(product_models()), indent=2), flush=True)
+    print(json.dumps(events_schema() if events else config_schema(product_models()), indent=2), flush=True)
     return EXIT_DONE
 
 

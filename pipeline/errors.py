@@ -7,6 +7,7 @@
     ├── StoppedError                 a run ended early on purpose: budget, credentials, disk; resumable (exit 3)
     ├── ClaimedError                 all that is left to do is being done by another run (exit 4)
     ├── CatalogError                 a catalogue cannot be read or is not STAC (exit 3: the plan was never made)
+    ├── RefusedError                 an event's message that is not taken, in `pipeline.events.refusals`; others go on
     ├── PlanRefusedError             the plan cannot run as asked (exit 3)
     │   └── MemoryRefusedError       one strip of a job does not fit a worker
     └── JobError                     one job failed; the others go on (exit 1)

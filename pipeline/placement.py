@@ -56,6 +56,21 @@ def cluster_specs(config: RunConfig, task_bytes: Mapping[str, int] | None = None
     }
 
 
+def lone_spec(name: str, asked: AnyCluster) -> ClusterSpec:
+    """The complete spec of a cluster that serves no run and no region; a local one has this machine for itself."""
+    found = shapes(
+        Asked(
+            backend=asked.backend,
+            workers=asked.workers[1] if asked.workers else 1,
+            threads=asked.threads,
+            memory_bytes=asked.worker_memory,
+            cores=getattr(asked, "worker_cores", None),
+            share=local_share(1) if asked.backend == "local" else None,
+        )
+    )
+    return _made(name, DEFAULT_REGION, asked, found[0], asked.region)
+
+
 def specs_for(run_id: str, config: RunConfig, specs: Mapping[str, ClusterSpec], work: Work) -> dict[str, ClusterSpec]:
     """The clusters that this work needs: in its regions only, and nowhere more than it can use."""
     tasks, peaks = Counter[str](), dict[str, int]()
@@ -74,17 +89,21 @@ def specs_for(run_id: str, config: RunConfig, specs: Mapping[str, ClusterSpec], 
 
 def _spec(config: RunConfig, region: str, shape: Shape) -> ClusterSpec:
     asked = config.cluster_of(region)
+    return _made(f"{config.name}-{region}", region, asked, shape, _located(config, region, asked))
+
+
+def _made(name: str, region: str, asked: AnyCluster, shape: Shape, located: str | None) -> ClusterSpec:
     least, most = asked.workers or (1, 1)
     kind = SPECS[asked.backend]
     return kind(
-        name=f"{config.name}-{region}",
+        name=name,
         backend=asked.backend,
         region=region,
         workers=most,
         minimum=least,
         threads=shape.threads,
         worker_memory_bytes=shape.memory_bytes,
-        located=_located(config, region, asked),
+        located=located,
         shards=getattr(asked, "shards", 1),
         **_further(kind, asked),
     )

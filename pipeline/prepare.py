@@ -13,20 +13,19 @@ from pipeline.errors import ConfigError
 from pipeline.execute.listings import Listings
 from pipeline.floats import Afloat, environment_sets, find_floats
 from pipeline.plan.argo_jobs import left_buckets
-from pipeline.plan.dates import cell_of
-from pipeline.plan.jobs import BEYOND_PX, ProductPlan, Targets, padded, plan_jobs
+from pipeline.plan.jobs import ProductPlan, Targets, plan_jobs
 from pipeline.plan.made import by_product
 from pipeline.plan.memory import first_fit
+from pipeline.plan.narrow import narrow
 from pipeline.plan.neighbours import with_neighbours
-from pipeline.plan.only import only
-from pipeline.plan.outlines import covering_boxes
+from pipeline.plan.only import Chosen, only
 from pipeline.plan.periods import STATIC, idle_years, periods_by_tile, periods_of
 from pipeline.plan.tiles import plan_tiles
 from pipeline.products import load_product, product_models
 from pipeline.read.access import Access
 from pipeline.read.raster import attempt
 from pipeline.search.area import read_area
-from pipeline.search.catalog import Query
+from pipeline.search.asked import queries
 from pipeline.search.snapshot import HeaderReader, Snapshot, read_snapshot, search, select_items
 from pipeline.types import Asset, Grid, Item, Job, Plan, Tile
 from pipeline.write.cog import CogOptions
@@ -73,42 +72,42 @@ def prepare(
     snapshot: Path | None = None,
     overwrite: bool = False,
     narrowed: bool = False,
-    replay: Collection[str] | None = None,
+    chosen: Chosen | None = None,
 ) -> Prepared:
     """Search (or replay a snapshot), list what is committed, and plan the rest.
 
     narrowed: for this time only some floats are asked for, so nothing is made that is of all of them together.
-    replay: ids of the only jobs that are wanted; None: all. offers: region → memory that one task may use, the best one
-    first; a larger one is taken where a job needs it.
+    chosen: the only jobs that are wanted, as the whole plan has them; little more is searched and planned than they
+    need. None: all. offers: region → memory that one task may use, the best one first; a larger one is taken where a
+    job needs it.
     Raises ConfigError, CatalogError, StoreError, PlanRefusedError.
     """
     store = open_output(config, config.output)
     products = plan_products(config)
     committed = Listings(store, {one.name: _listing(one) for one in products} if not overwrite else {})
-    targets = plan_targets(config, products)
-    catalogues = {name: source for name, source in config.sources.items() if source.gdac is None}
+    whole = plan_targets(config, products)
+    targets = whole if chosen is None else narrow(products, whole, chosen.ids)
+    needed = [product for product in products if product.name in targets]
     if snapshot is not None:
+        catalogues = any(source.gdac is None for source in config.sources.values())
         found = read_snapshot(snapshot) if catalogues else Snapshot(())
     else:
-        found = search(
-            catalogues,
-            _queries(config, targets, {product.name: product for product in products}),
-            _header_reader(config),
-            _aliases(config),
-        )
-    afloat = find_floats(config, snapshot)
+        asked = queries(config, {product.name: product for product in products}, targets, whole)
+        found = search({name: config.sources[name] for name in asked}, asked, _header_reader(config), _aliases(config))
+    afloat = find_floats(config, snapshot) if any(one.afloat for one in needed) or chosen is None else Afloat()
     items = (*select_items(found, _aliases(config), config.sources), *afloat.items)
-    planned = [product for product in products if not (narrowed and product.whole)]
+    planned = [product for product in needed if not (narrowed and product.whole)]
     plan, taken = first_fit(
         lambda task_bytes: plan_jobs(planned, targets, items, committed, task_bytes, config.storage.region),
         offers,
     )
     plan = with_neighbours(plan, targets)
-    if replay is not None:
-        plan = only(plan, replay)
-    told = (load_product(entry.product).notes(entry, _of_sources(items, entry.sources)) for entry in config.products)
-    left = [f"{one.name}: not made from a choice of floats" for one in products if one not in planned]
-    for one in products:
+    if chosen is not None:
+        plan = only(plan, chosen)
+    entries = [entry for entry in config.products if entry.name in targets]
+    told = (load_product(entry.product).notes(entry, _of_sources(items, entry.sources)) for entry in entries)
+    left = [f"{one.name}: not made from a choice of floats" for one in needed if one not in planned]
+    for one in needed:
         left += left_buckets(one, items, committed.get(one.name, {}).values()) if one.afloat else ()
     plan = replace(plan, notes=(*found.notes, *afloat.notes, *left, *chain.from_iterable(told), *plan.notes))
     return Prepared(store, found, products, targets, items, plan, taken, afloat, dict(committed), committed.since)
@@ -149,29 +148,6 @@ def _check_ranges(config: RunConfig, layers: Mapping[str, frozenset[str] | None]
         if unknown and len(known) == len(made):
             found, allowed = (", ".join(sorted(names)) for names in (unknown, frozenset().union(*known)))
             raise ConfigError(f"{place}.band_ranges: no layer is named {found}; allowed: {allowed}")
-
-
-def _queries(config: RunConfig, targets: Mapping[str, Targets], plans: Mapping[str, ProductPlan]) -> dict[str, Query]:
-    """What each source is asked, once: for the places and the time of all products that read it."""
-    queries = {}
-    for source in (name for name, one in config.sources.items() if one.gdac is None):
-        entries = [entry for entry in config.products if source in entry.sources]
-        boxes = covering_boxes([tile for entry in entries for tile in _searched(entry, targets[entry.name], plans)])
-        spans = [(span, plans[entry.name].around) for entry in entries for span in periods_of(config.period_of(entry))]
-        ever = any(entry.timeless for entry in entries)
-        start = min(span.start - around for span, around in spans if span.start is not None)
-        end = max(span.end + around for span, around in spans if span.end is not None)
-        queries[source] = Query(boxes, start, end, ever)
-    return queries
-
-
-def _searched(entry: ProductConfig, target: Targets, plans: Mapping[str, ProductPlan]) -> Sequence[Tile]:
-    """Where a source is searched: for what looks over its tiles' edges, or chooses its days on a wider box, further."""
-    if plans[entry.name].dates is not None:
-        return [*target.tiles, *{cell.id: cell for cell in map(cell_of, target.tiles)}.values()]
-    if not plans[entry.name].beyond:
-        return target.tiles
-    return [replace(tile, geobox=padded(tile.geobox, BEYOND_PX)) for tile in target.tiles]
 
 
 def plan_targets(config: RunConfig, products: Sequence[ProductPlan] = ()) -> dict[str, Targets]:

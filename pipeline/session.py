@@ -26,6 +26,7 @@ from pipeline.execute.task import Assignment
 from pipeline.floats import sync_mirrors
 from pipeline.placement import cluster_specs, with_crossings, worker_shapes
 from pipeline.plan.groups import Work
+from pipeline.plan.only import Chosen
 from pipeline.prepare import Prepared, access_for, load_run, open_output, prepare
 from pipeline.products import load_product
 from pipeline.products._upstream import with_upstream
@@ -131,19 +132,23 @@ class Session:
         return assign(self.config, self.prepared, self.specs, Terms(overwrite=self.options.overwrite))
 
 
-def open_session(options: Options) -> Session:
-    """Read the config, search and plan; starts nothing. Raises what `load_config` and `prepare` raise."""
+def open_session(options: Options, chosen: Chosen | None = None) -> Session:
+    """Read the config, search and plan; starts nothing. Raises what `load_config` and `prepare` raise.
+
+    chosen: the only jobs that are wanted, in place of a replay file.
+    """
     config = load_run(options)
     check_stores(config)
     offers = {region: [shape.task_bytes for shape in each] for region, each in worker_shapes(config).items()}
-    replay = options.replay and read_replay(options.replay, partial(open_output, config))
+    if chosen is None and options.replay is not None:
+        chosen = Chosen(read_replay(options.replay, partial(open_output, config)))
     prepared = prepare(
         config,
         offers,
         snapshot=options.snapshot,
         overwrite=options.overwrite,
         narrowed=options.narrowed,
-        replay=replay or None,
+        chosen=chosen,
     )
     specs = cluster_specs(config, prepared.task_bytes)
     prepared = replace(prepared, plan=with_crossings(prepared.plan, specs, config, prepared.store))

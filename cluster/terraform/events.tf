@@ -1,7 +1,8 @@
-# New objects → topic → queue → listener; what fails too often waits among the dead letters for somebody to look.
+# New objects → topic → queue → consumer; what fails too often waits among the dead letters for somebody to look.
 resource "aws_sns_topic" "objects" {
   name              = "${var.name}-objects"
   kms_master_key_id = aws_kms_key.own.arn
+  signature_version = 2 # SHA-256; by default a topic signs with SHA-1
 }
 
 resource "aws_sns_topic_policy" "objects" {
@@ -46,7 +47,7 @@ resource "aws_sqs_queue_policy" "dead" {
   policy    = module.policies.dead
 }
 
-# In SNS's envelope: it names the topic and the message, by which a listener knows a stranger and a duplicate.
+# In SNS's envelope: it names the topic and the message, by which a consumer knows a stranger and a duplicate.
 resource "aws_sns_topic_subscription" "objects" {
   for_each       = merge({ own = aws_sns_topic.objects.arn }, { for arn in var.source_topics : arn => arn })
   topic_arn      = each.value
@@ -54,6 +55,17 @@ resource "aws_sns_topic_subscription" "objects" {
   endpoint       = aws_sqs_queue.objects.arn
   redrive_policy = jsonencode({ deadLetterTargetArn = aws_sqs_queue.dead.arn })
   depends_on     = [aws_sqs_queue_policy.objects, aws_sqs_queue_policy.dead]
+}
+
+# The same over HTTPS, to the listener, which confirms it by itself; what it does not take within an hour is a dead letter.
+resource "aws_sns_topic_subscription" "listener" {
+  for_each               = var.listener_url == null ? {} : merge({ own = aws_sns_topic.objects.arn }, { for arn in var.source_topics : arn => arn })
+  topic_arn              = each.value
+  protocol               = "https"
+  endpoint               = var.listener_url
+  endpoint_auto_confirms = true
+  redrive_policy         = jsonencode({ deadLetterTargetArn = aws_sqs_queue.dead.arn })
+  depends_on             = [aws_sqs_queue_policy.dead]
 }
 
 resource "aws_cloudwatch_metric_alarm" "dead" {

@@ -37,7 +37,7 @@ module "policies" {
 }
 
 resource "aws_iam_role" "pod" {
-  for_each           = toset(["autoscaler", "listener", "runner", "worker"])
+  for_each           = toset(["autoscaler", "consumer", "listener", "runner", "worker"])
   name               = "${local.global_name}-${each.key}"
   description        = "Pods of ${local.cluster_name}: ${join(", ", var.service_accounts[each.key])}"
   assume_role_policy = module.policies.trust[each.key]

@@ -32,7 +32,7 @@ output "roles" {
 }
 
 output "queue_url" {
-  description = "Where the listener hears of new objects."
+  description = "Where the consumer hears of new objects."
   value       = aws_sqs_queue.objects.url
 }
 

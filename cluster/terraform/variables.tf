@@ -70,6 +70,7 @@ variable "service_accounts" {
     worker     = optional(list(string), ["groundswell:groundswell-worker"])
     runner     = optional(list(string), ["groundswell:groundswell-runner"])
     listener   = optional(list(string), ["groundswell:groundswell-listener"])
+    consumer   = optional(list(string), ["groundswell:groundswell-consumer"])
     autoscaler = optional(list(string), ["kube-system:cluster-autoscaler"])
   })
   default = {}
@@ -325,8 +326,19 @@ variable "source_topics" {
   }
 }
 
+variable "listener_url" {
+  description = "Where SNS posts the same events to as well, such as https://events.example.org/sns; null: the queue alone."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.listener_url == null || can(regex("^https://[^/@]+/sns$", var.listener_url))
+    error_message = "listener_url: https://, the host of the chart's listener.ingress, and /sns."
+  }
+}
+
 variable "visibility_timeout_s" {
-  description = "How long a message is one listener's: longer than a job takes, or it is done twice."
+  description = "How long a message is one consumer's before it says that it still works on it."
   type        = number
   default     = 900
 

@@ -4,7 +4,8 @@ from pipeline.config.area import AreaConfig, GridConfig
 from pipeline.config.campaign import MetricsConfig, MissingAssetsConfig, NoticeConfig, RunSettings
 from pipeline.config.clusters import AnyCluster
 from pipeline.config.document import mask_credentials
-from pipeline.config.load import config_schema, load_config, redacted
+from pipeline.config.events import EventsConfig
+from pipeline.config.load import config_schema, events_schema, load_config, load_events, redacted
 from pipeline.config.model import (
     DEFAULT_REGION,
     DerivedProduct,
@@ -24,6 +25,7 @@ __all__ = [
     "AreaConfig",
     "CogConfig",
     "DerivedProduct",
+    "EventsConfig",
     "GridConfig",
     "MetricsConfig",
     "MissingAssetsConfig",
@@ -39,7 +41,9 @@ __all__ = [
     "StorageConfig",
     "WriteConfig",
     "config_schema",
+    "events_schema",
     "load_config",
+    "load_events",
     "mask_credentials",
     "redacted",
 ]

@@ -1,4 +1,4 @@
-"""A run's YAML file to a frozen RunConfig: all faults at once, each with file, line, key path, found and allowed.
+"""A YAML file to a frozen RunConfig or EventsConfig: all faults at once, each with file, line, path, found and allowed.
 
 Values are strictly typed (`"512"` is no number). Light: pydantic and PyYAML only.
 """
@@ -9,16 +9,20 @@ import copy
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import models_json_schema
 from pydantic_core import ErrorDetails
 
 from pipeline.config.document import Document, KeyPath, Place, mask_credentials
+from pipeline.config.events import EventsConfig
 from pipeline.config.faults import explain, hint, locate
 from pipeline.config.model import DEFAULT_REGION, ProductConfig, RunConfig
 from pipeline.config.yamlsource import assign, read_document
 from pipeline.types import Json
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def load_config(
@@ -35,13 +39,34 @@ def load_config(
         document.clear(("output",), Place.option("--output"))
         document.store(("output",), output)
     context = {"folder": path.parent, "products": product_models}
-    config, errors = _checked(document, context)
+    config, errors = _checked(document, RunConfig, context)
     explain(document, errors, config_schema(product_models) if errors else {})
     _check_references(document)
     if config is None or document.faults:
         raise document.error()
     config.variables.update((at, variable.written) for at, variable in document.variables.items())
     return config
+
+
+def load_events(path: Path, sets: Sequence[str] = ()) -> EventsConfig:
+    """Read a file of rules for events, replace what `sets` (`key.path=value`) say, and check all of it.
+
+    Raises ConfigError as `load_config` does.
+    """
+    document = read_document(path)
+    for assignment in sets:
+        assign(document, assignment)
+    config, errors = _checked(document, EventsConfig, {"folder": path.parent})
+    explain(document, errors, events_schema() if errors else {})
+    if config is None or document.faults:
+        raise document.error()
+    return config
+
+
+def events_schema() -> dict[str, Json]:
+    """The JSON Schema (Draft 2020-12) of a file of rules for events."""
+    schema: dict[str, Json] = EventsConfig.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema | {"title": "Groundswell events"}
 
 
 def redacted(config: RunConfig) -> dict[str, Json]:
@@ -88,9 +113,11 @@ def _masked(value: Json) -> Json:
     return mask_credentials(value) if isinstance(value, str) else value
 
 
-def _checked(document: Document, context: Mapping[str, object]) -> tuple[RunConfig | None, list[ErrorDetails]]:
+def _checked(
+    document: Document, model: type[Model], context: Mapping[str, object]
+) -> tuple[Model | None, list[ErrorDetails]]:
     """Validate; a second time without the unknown keys, which hide a section's own rules, and with text as text."""
-    config, errors = _attempt(document.data, context)
+    config, errors = _attempt(document.data, model, context)
     unknown = [error for error in errors if error["type"] == "extra_forbidden"]
     numbers = [locate(document, error) for error in errors if error["type"] == "string_type"]
     texts = [path for path in numbers if path in document.variables and document.get(path) is not None]
@@ -104,13 +131,13 @@ def _checked(document: Document, context: Mapping[str, object]) -> tuple[RunConf
             for step in path[:-1]:
                 around = around[step]
             around.pop(path[-1], None)
-        config, errors = _attempt(known, context)
+        config, errors = _attempt(known, model, context)
     return config, [*unknown, *errors]
 
 
-def _attempt(data: Json, context: Mapping[str, object]) -> tuple[RunConfig | None, list[ErrorDetails]]:
+def _attempt(data: Json, model: type[Model], context: Mapping[str, object]) -> tuple[Model | None, list[ErrorDetails]]:
     try:
-        return RunConfig.model_validate_json(json.dumps(data), strict=True, context=dict(context)), []
+        return model.model_validate_json(json.dumps(data), strict=True, context=dict(context)), []
     except ValidationError as error:
         return None, error.errors(include_url=False)
 

@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from pipeline.config.gdac import GDAC_KEYS, GdacKeys
 from pipeline.config.section import Section
-from pipeline.config.values import HttpUrl, Name, PathOrUrl
+from pipeline.config.values import HttpUrl, Name, PathOrUrl, Texts
 from pipeline.types import Json
 
 OPERATORS = ("eq", "neq", "lt", "lte", "gt", "gte", "in", "startsWith", "endsWith", "contains")
 """Of STAC's `query`; each is also applied here, to what a server or a file gives."""
 _NEEDED = ("id", "collection", "geometry", "properties", "assets")
 """Of an item: its place, its time, what products decide by, its files."""
-
-
-def _one_or_more(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else (value,) if isinstance(value, str) else value
-
-
-_TEXT = {"type": "string", "minLength": 1}
-Collections = Annotated[
-    tuple[Annotated[str, Field(min_length=1)], ...],
-    BeforeValidator(_one_or_more),
-    WithJsonSchema({"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]}),
-]
-"""One name or a list of names."""
 
 
 class StorageConfig(Section):
@@ -85,7 +72,7 @@ class SourceConfig(GdacKeys):
         description="Path or address of a static catalogue, collection, item list or stac-geoparquet file; "
         "a relative path counts from the folder of this file.",
     )
-    collection: Collections | None = Field(
+    collection: Texts | None = Field(
         default=None, min_length=1, description="Collection to search, or a list of them; required with stac."
     )
     query: Mapping[str, Mapping[str, Json]] = Field(

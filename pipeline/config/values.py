@@ -75,6 +75,10 @@ def _ascending(value: tuple[int, int]) -> tuple[int, int]:
     return value
 
 
+def _one_or_more(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else (value,) if isinstance(value, str) else value
+
+
 Name = Annotated[str, _matching(NAME_PATTERN, NAME_WORDS)]
 """Safe in a path and in `--set`."""
 
@@ -135,3 +139,11 @@ Workers = Annotated[
     ),
 ]
 """(minimum, maximum); one number is both."""
+
+_TEXT = {"type": "string", "minLength": 1}
+Texts = Annotated[
+    tuple[Annotated[str, Field(min_length=1)], ...],
+    BeforeValidator(_one_or_more),
+    WithJsonSchema({"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]}),
+]
+"""One text or a list of them."""

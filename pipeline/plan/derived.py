@@ -47,7 +47,7 @@ class Planned:
         same = self.table.row_at(product, tile.id, period.id)
         numbers = self.table.rows_at(product, tile.id) if same is None else [same]
         nodes = [_node(self.table, number) for number in numbers]
-        found = nodes if same is not None else [node for node in nodes if _meet(node.upstream.period, period)]
+        found = nodes if same is not None else [node for node in nodes if meet(node.upstream.period, period)]
         return [node for node in found if node.tile.geobox == tile.geobox]
 
 
@@ -150,7 +150,12 @@ def _place(nodes: Sequence[Node], output_region: str | None) -> tuple[str, int]:
     return regions[0], total - at.get(regions[0], 0)
 
 
-def _meet(one: Period, other: Period) -> bool:
+def serves(one: Period, other: Period) -> bool:
+    """Whether a job of a period may be made from one of another: they have one name, or share a moment."""
+    return one.id == other.id or meet(one, other)
+
+
+def meet(one: Period, other: Period) -> bool:
     """Whether two periods share a moment; one without time shares every one."""
     starts = one.end is None or other.start is None or other.start < one.end
     return starts and (one.start is None or other.end is None or one.start < other.end)

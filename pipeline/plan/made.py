@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from array import array
 from bisect import bisect_left
 from collections import Counter
@@ -23,8 +24,8 @@ class Made(Sequence[T], Generic[T]):
     def __init__(self, table: Table, numbers: array[int]) -> None:
         self.table, self.numbers = table, numbers
 
-    def _make(self, number: int) -> T:
-        raise NotImplementedError
+    @abstractmethod
+    def _make(self, number: int) -> T: ...
 
     def __len__(self) -> int:
         return len(self.numbers)

@@ -94,10 +94,22 @@ class Table:
                 (done if there and self.fingerprint(number) in there else left).append(number)
         return Jobs(self, left), Skips(self, done)
 
-    def some(self, plan: Plan, ids: Collection[str]) -> Plan:
-        """A plan of this table with these of its jobs and skips alone."""
-        left, done = (array("I", [n for n in made.numbers if self.skip(n).job_id in ids]) for made in rows_of(plan))
-        return replace(plan, jobs=Jobs(self, left), skipped=Skips(self, done))
+    def some(self, plan: Plan, ids: Collection[str], *, inputs: bool = False) -> Plan:
+        """A plan of this table with these of its jobs and skips alone.
+
+        inputs: with what the jobs that are left to do are made from, and what that is made from in turn.
+        """
+        left, done = rows_of(plan)
+        wanted = {n for numbers in (left.numbers, done.numbers) for n in numbers if self.skip(n).job_id in ids}
+        if inputs:
+            undone = set(left.numbers)
+            new = wanted & undone
+            while new:
+                above = {one for n in new for one in array("I", self._row(n).upstream)}
+                new = (above - wanted) & undone
+                wanted |= above
+        jobs, skipped = (array("I", filter(wanted.__contains__, made.numbers)) for made in (left, done))
+        return replace(plan, jobs=Jobs(self, jobs), skipped=Skips(self, skipped))
 
     def fingerprint(self, number: int) -> str:
         """Of the job of a row."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -25,6 +25,8 @@ class Query:
     end: datetime
     ever: bool = False
     """Items of any time: what is searched has none, such as a DEM."""
+    within: tuple[BBox, ...] = ()
+    """Boxes of a wider search that would have to find an item as well; none: there is no other."""
 
     def holds(self, time: datetime) -> bool:
         """Whether an instant lies within the time that is searched."""
@@ -33,13 +35,7 @@ class Query:
     @property
     def boxes(self) -> tuple[BBox, ...]:
         """The boxes, or the two sides of the antimeridian: many servers get the crossing box wrong."""
-        found: list[BBox] = []
-        for west, south, east, north in self.bboxes:
-            crosses = west > east
-            found += (
-                [(west, south, 180.0, north), (-180.0, south, east, north)] if crosses else [(west, south, east, north)]
-            )
-        return tuple(found)
+        return _cut(self.bboxes)
 
 
 def meets(item: Json, query: Query) -> bool:
@@ -48,7 +44,22 @@ def meets(item: Json, query: Query) -> bool:
     if time is None or not query.holds(time):
         return False
     footprint = possible_footprint(item["geometry"])
-    return any(bool(footprint.intersects(shapely.box(*box))) for box in query.boxes)
+    return all(
+        any(bool(footprint.intersects(shapely.box(*box))) for box in boxes)
+        for boxes in (query.boxes, _cut(query.within))
+        if boxes
+    )
+
+
+def _cut(bboxes: Sequence[BBox]) -> tuple[BBox, ...]:
+    """The boxes in parts where they cross the antimeridian."""
+    found: list[BBox] = []
+    for west, south, east, north in bboxes:
+        crosses = west > east
+        found += (
+            [(west, south, 180.0, north), (-180.0, south, east, north)] if crosses else [(west, south, east, north)]
+        )
+    return tuple(found)
 
 
 def within_limits(properties: Mapping[str, Json], limits: Mapping[str, Mapping[str, Json]]) -> bool:

@@ -24,7 +24,8 @@ from pipeline.write.store import Entry, Store, Unfinished
 DAY_S = 86_400.0
 _DATA = re.compile(r"data/[^/]+/[^/]+/[^/]+/[^/]+_([0-9a-f]{12})_[0-9a-f]{12}(?:\.[^/]*)?(?:/.+)?")
 """Names that a commit gives; whatever else lies under data/ is somebody's, and is left alone."""
-_TEMPORARY = re.compile(r"(?:(?:claims|collections|data|indexes|items|locks|mosaics|runs)/.*|)\.tmp-[0-9a-f]{32}")
+_FOLDERS = "checks|claims|collections|data|indexes|items|locks|mosaics|runs"
+_TEMPORARY = re.compile(rf"(?:(?:{_FOLDERS})/.*|)\.tmp-[0-9a-f]{{32}}")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.config import load_config
@@ -13,11 +14,11 @@ from pipeline.write.catalog import ROOT_KEY
 from pipeline.write.store import Store, open_store
 
 
-def open_output(options: argparse.Namespace) -> Store:
+def open_output(options: argparse.Namespace, also: Sequence[str] = ()) -> Store:
     """The store at `options.output`: a folder, s3://, or a config file, whose `output` and `storage` are meant.
 
-    The options endpoint, profile and anonymous win over the config's. Raises ConfigError, and PreflightError where
-    nothing of this project lies.
+    also: prefixes by which a place without runs is one. The options endpoint, profile and anonymous win over the
+    config's. Raises ConfigError, and PreflightError where nothing of this project lies.
     """
     uri, endpoint, profile, anonymous = options.output, options.endpoint, options.profile, options.anonymous
     if "://" not in uri and Path(uri).expanduser().is_file():
@@ -26,7 +27,7 @@ def open_output(options: argparse.Namespace) -> Store:
         endpoint, profile = endpoint or storage.endpoint, profile or storage.profile
         anonymous = anonymous or storage.anonymous
     store = open_store(uri, endpoint=endpoint, profile=profile, anonymous=anonymous)
-    if not any(next(iter(store.list_objects(prefix)), None) for prefix in ("runs/", "items/")):
+    if not any(next(iter(store.list_objects(prefix)), None) for prefix in ("runs/", "items/", *also)):
         raise PreflightError(f"{store.uri}: found neither runs/ nor items/; expected the output of a run")
     return store
 

@@ -16,23 +16,20 @@ from typing import Any
 import s3fs
 from fsspec.asyn import sync
 
-from pipeline.errors import CredentialsError, StoreError, TransientStoreError
+from pipeline.errors import StoreError
 from pipeline.write import retry
 from pipeline.write.entries import Entry, Unfinished
 from pipeline.write.keys import check_key, check_prefix
 from pipeline.write.s3_client import (
-    REFUSALS,
     Body,
     FileBody,
     MissingError,
     OpaqueError,
     TakenError,
     ask,
-    client_of,
-    explain,
+    attempts,
     read_all,
     read_digest,
-    renew,
 )
 from pipeline.write.s3_keys import KEYS, list_page
 
@@ -207,30 +204,9 @@ class S3Store:
         return self._attempts(operation, key, request)
 
     def _attempts(self, operation: str, key: str, request: Callable[[s3fs.S3FileSystem], Any]) -> Any:
-        """What the request returns; a transient failure is tried again, ATTEMPTS times in all, others raise at once.
-
-        Credentials that are refused are read anew once, which is no attempt; CredentialsError if that does not help.
-        """
-        attempt, renewed = 1, False
-        while True:
-            client = client_of(self)
-            try:
-                return request(client)
-            except REFUSALS as error:
-                failure = self._failure(error, operation, key, attempt)
-                if isinstance(failure, CredentialsError) and not renewed and renew(self, client):
-                    renewed = True
-                elif isinstance(failure, TransientStoreError) and attempt < retry.ATTEMPTS:
-                    retry.pause(attempt)
-                    attempt += 1
-                else:
-                    raise failure from error
-            retry.again()
-
-    def _failure(self, error: Exception, operation: str, key: str, attempt: int) -> StoreError:
-        tried = f" after {attempt} attempts" if attempt > 1 else ""
-        where = f"s3://{self.bucket}, key {self.prefix + '/' if self.prefix else ''}{key}: {operation} failed{tried}"
-        return explain(error, where)
+        """As `attempts`; the message names the bucket, the key and the operation."""
+        where = f"s3://{self.bucket}, key {self.prefix + '/' if self.prefix else ''}{key}"
+        return attempts(self, request, f"{where}: {operation} failed")
 
 
 def _md5(data: bytes = b"") -> hashlib._Hash:

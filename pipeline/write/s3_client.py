@@ -1,7 +1,7 @@
 """The client of a bucket, requests that end in bounded time, and what is said where one failed.
 
 s3fs gives the session, the credentials and the event loop; its own retries, botocore's retries and every listing cache
-are off, so that what is tried how often is decided in `S3Store._attempts` alone.
+are off, so that what is tried how often is decided in `attempts` alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import io
 import os
 import threading
 import time
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
@@ -23,6 +23,7 @@ from botocore import exceptions as boto
 from fsspec.asyn import sync
 
 from pipeline.errors import CredentialsError, StoreError, TransientStoreError
+from pipeline.write import retry
 
 CONNECT_TIMEOUT_S = 10
 READ_TIMEOUT_S = 60
@@ -115,6 +116,29 @@ def renew(place: Place, refused: s3fs.S3FileSystem) -> bool:
             return False
         times.append(time.monotonic())
         return True
+
+
+def attempts(place: Place, request: Callable[[s3fs.S3FileSystem], Any], what: str) -> Any:
+    """What the request returns; a transient failure is tried again, ATTEMPTS times in all, others raise at once.
+
+    Credentials that are refused are read anew once, which is no attempt; CredentialsError if that does not help.
+    what: bucket, key and operation, and that it failed: begins every message.
+    """
+    attempt, renewed = 1, False
+    while True:
+        client = client_of(place)
+        try:
+            return request(client)
+        except REFUSALS as error:
+            failure = explain(error, f"{what} after {attempt} attempts" if attempt > 1 else what)
+            if isinstance(failure, CredentialsError) and not renewed and renew(place, client):
+                renewed = True
+            elif isinstance(failure, TransientStoreError) and attempt < retry.ATTEMPTS:
+                retry.pause(attempt)
+                attempt += 1
+            else:
+                raise failure from error
+        retry.again()
 
 
 @functools.lru_cache(maxsize=32)

@@ -102,7 +102,7 @@ def test_the_extras_are_ours() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     (given,) = re.findall(r'EXTRAS="([^"]+)"', " ".join(said(BUILD, "ARG")))
     assert given.split()[::2] == ["--extra"] * (len(given.split()) // 2)
-    assert {"kubernetes"} <= set(given.split()[1::2]) <= set(extras) - {"dev", "bench"}
+    assert {"events", "kubernetes"} <= set(given.split()[1::2]) <= set(extras) - {"dev", "bench"}
 
 
 def test_the_builder_sees_what_is_copied_and_no_state_or_secret() -> None:

@@ -24,7 +24,7 @@ ARGUMENTS: Mapping[str, Any] = {
     "bucket_keys": ["arn:aws:kms:eu-central-1:123456789012:key/0a-1b"],
     "event_buckets": ["shared"],
     "source_topics": ["arn:aws:sns:eu-central-1:999999999999:new-scene"],
-    "service_accounts": {role: [f"ns:{role}"] for role in ("worker", "runner", "listener", "autoscaler")},
+    "service_accounts": {role: [f"ns:{role}"] for role in ("worker", "runner", "listener", "consumer", "autoscaler")},
     "provider_url": "https://oidc.example/id/ABC",
     "provider_arn": "arn:x:iam::123456789012:oidc-provider/oidc.example/id/ABC",
 }
@@ -120,10 +120,25 @@ def test_only_the_runner_deletes_and_only_below_outputs(made: Mapping[str, Any],
     }
 
 
-def test_a_listener_takes_from_one_queue(made: Mapping[str, Any], partition: str) -> None:
+def test_a_listener_sends_to_one_queue_and_takes_nothing(made: Mapping[str, Any], partition: str) -> None:
     queue = f"arn:{partition}:sqs:{REGIONS[partition]}:{ACCOUNT}:groundswell-objects"
-    actions = ("ChangeMessageVisibility", "DeleteMessage", "GetQueueAttributes", "ReceiveMessage")
-    assert allowed(made[partition]["role"]["listener"]) == {(f"sqs:{action}", queue) for action in actions}
+    topics = [f"arn:{partition}:sns:{REGIONS[partition]}:{ACCOUNT}:groundswell-objects", *ARGUMENTS["source_topics"]]
+    assert allowed(made[partition]["role"]["listener"]) == {
+        *((f"sqs:{action}", queue) for action in ("GetQueueAttributes", "SendMessage")),
+        *(("sns:ConfirmSubscription", topic) for topic in topics),
+    }
+
+
+def test_a_consumer_makes_what_a_runner_makes_and_takes_from_one_queue(made: Mapping[str, Any], partition: str) -> None:
+    """Beside it only what brings dead letters back."""
+    role = made[partition]["role"]
+    queue = f"arn:{partition}:sqs:{REGIONS[partition]}:{ACCOUNT}:groundswell-objects"
+    back = ("GetQueueAttributes", "GetQueueUrl", "ListMessageMoveTasks", "StartMessageMoveTask")
+    assert allowed(role["consumer"]) - allowed(role["runner"]) - allowed(role["listener"]) == {
+        *((f"sqs:{action}", queue) for action in ("ChangeMessageVisibility", "DeleteMessage", "ReceiveMessage")),
+        *((f"sqs:{action}", f"{queue}-dead") for action in (*back, "DeleteMessage", "ReceiveMessage")),
+    }
+    assert allowed(role["runner"]) | allowed(role["listener"]) <= allowed(role["consumer"])
 
 
 def test_no_role_has_a_wildcard_but_to_look_at_machines(made: Mapping[str, Any], partition: str) -> None:

@@ -45,6 +45,7 @@ WRONG: Mapping[str, tuple[Any, ...]] = {
         {"a": {"bucket": "b", "prefix": "*"}},
         {"a" * 32: {"bucket": "b"}},
     ),
+    "listener_url": ("http://events.example.org/sns", "https://events.example.org/", "https://user@example.org/sns"),
     "visibility_timeout_s": (5, 50000),
     "receive_attempts": (1,),
     "alarm_topic_arn": ("ops@example.com",),
@@ -269,6 +270,8 @@ def test_a_message_that_fails_too_often_waits_among_the_dead_letters() -> None:
     assert int(queues["dead"]["message_retention_seconds"]) >= 2 * int(queues["objects"]["message_retention_seconds"])
     for type_ in ("aws_sns_topic_subscription", "aws_cloudwatch_event_target"):
         assert "aws_sqs_queue.dead.arn" in str(resources(type_)["objects"])
+    assert "aws_sqs_queue.dead.arn" in str(resources("aws_sns_topic_subscription")["listener"])
+    assert int(resources("aws_sns_topic")["objects"]["signature_version"]) == 2, "what the listener proves it by"
 
 
 def test_the_output_is_a_section_of_a_config(tmp_path: Path) -> None:

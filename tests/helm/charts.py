@@ -51,8 +51,17 @@ def account(role: str) -> dict[str, Any]:
     return {"annotations": {"eks.amazonaws.com/role-arn": ROLE + role}}
 
 
-JUPYTER = {"enabled": True, "image": "registry.example.org/jupyter:1", "existingSecret": "notebook-token"}
 QUEUE = {"enabled": True, "queueUrl": "https://sqs.eu-central-1.amazonaws.com/1/scenes", "region": "eu-central-1"}
+RULES = {
+    "name": "arrivals",
+    "inbox": "somewhere.sqlite",
+    "topics": ["arn:aws:sns:eu-central-1:123456789012:arrivals"],
+    "queue": {"url": QUEUE["queueUrl"]},
+    "listen": {"port": 1},
+    "rules": {"scenes": {"match": {"collection": "sentinel-2-l2a"}, "run": "night.yaml", "settle": "6h"}},
+}
+"""A file of rules, whose inbox and port are not those of a pod."""
+JUPYTER = {"enabled": True, "image": "registry.example.org/jupyter:1", "existingSecret": "notebook-token"}
 VALUES: Mapping[str, dict[str, Any]] = {
     "defaults": {},
     "region-east": {"run": {"region": "eu-central-1"}, "worker": {"serviceAccount": account("east")}},
@@ -60,7 +69,13 @@ VALUES: Mapping[str, dict[str, Any]] = {
     "hpa": {"autoscaling": {"mode": "hpa", "minimum": 2, "maximum": 40}, "metrics": {"monitors": True}},
     "none": {"autoscaling": {"mode": "none", "minimum": 3}, "runner": {"enabled": True, "config": RUN}},
     "listener-jupyter": {
-        "listener": {"enabled": True, "keda": QUEUE, "serviceAccount": account("listener"), "config": {"a": 1}},
+        "idleTimeoutSeconds": 0,
+        "events": {"config": RULES, "runs": {"night.yaml": RUN}},
+        "listener": {
+            "enabled": True,
+            "serviceAccount": account("consumer"),
+            "ingress": {"enabled": True, "host": "events.example.org", "tlsSecret": "events-tls"},
+        },
         "jupyter": {**JUPYTER, "existingClaim": "notebooks"},
     },
     "locked-down": {
@@ -75,7 +90,14 @@ VALUES: Mapping[str, dict[str, Any]] = {
             "rbac": True,
             "serviceAccount": account("runner"),
         },
-        "listener": {"enabled": True, "serviceAccount": account("listener")},
+        "events": {
+            "existingConfigMap": "rules",
+            "inbox": "postgresql",
+            "database": {"existingSecret": "inbox", "key": "url"},
+            "rbac": True,
+        },
+        "listener": {"enabled": True, "replicas": 2, "serviceAccount": account("listener")},
+        "consumer": {"enabled": True, "keda": QUEUE, "serviceAccount": account("consumer"), "secrets": ["store"]},
         "argoSync": {"enabled": True, "existingConfigMap": "gdac", "serviceAccount": account("sync")},
         "jupyter": JUPYTER,
         "metrics": {"monitors": True, "alerts": True, "dashboard": True, "labels": {"release": "prometheus"}},

@@ -63,13 +63,12 @@ def test_only_what_is_asked_for_needs_more_than_the_operator() -> None:
     kinds = {name: {one["kind"] for one in documents(name)} & OTHERS for name in VALUES}
     assert {name: found for name, found in kinds.items() if found} == {
         "hpa": {"ServiceMonitor", "PodMonitor"},
-        "listener-jupyter": {"ScaledObject", "TriggerAuthentication"},
-        "locked-down": {"ServiceMonitor", "PodMonitor", "PrometheusRule"},
+        "locked-down": {"ServiceMonitor", "PodMonitor", "PrometheusRule", "ScaledObject", "TriggerAuthentication"},
     }
 
 
 def test_by_default_nothing_drives_the_cluster() -> None:
-    """Runner, sync, listener and Jupyter are there when they are asked for."""
+    """Runner, sync, listener, consumer and Jupyter are there when they are asked for."""
     assert {pod.component for pod in pods(documents("defaults"))} == {"scheduler", "worker", "test"}
 
 
@@ -162,7 +161,7 @@ def test_another_version_of_the_chart_replaces_no_pod(tmp_path: Path) -> None:
     shutil.copytree(CHART, tmp_path / "chart")
     about = tmp_path / "chart" / "Chart.yaml"
     about.write_text(about.read_text().replace("version: 0.1.0", "version: 0.2.0+build.7", 1))
-    values = {**VALUES["none"], "listener": {"enabled": True, "config": {"a": 1}}, "jupyter": JUPYTER}
+    values = {**VALUES["none"], "events": {"config": {"a": 1}}, "listener": {"enabled": True}, "jupyter": JUPYTER}
 
     def specs(of: helm.Chart) -> tuple[dict[str, Any], set[str]]:
         found = parsed(values, of=of)
@@ -195,6 +194,7 @@ def test_the_notes_say_what_is_there(name: str) -> None:
             assert f"{kinds[kind]}/{target}" in found
     on = {pod.component for pod in pods(documents(name))}
     assert ("JupyterLab" in notes, "The run" in notes) == ("jupyter" in on, "runner" in on)
+    assert ("https://events.example.org/sns" in notes) == (name == "listener-jupyter")
     assert "listener" not in notes
     assert "sync" not in notes
     assert ("WARNING" in notes) == (not VALUES[name].get("tls", {}).get("enabled", True))

@@ -24,7 +24,7 @@ from pipeline.errors import (
     EXIT_TERMINATED,
 )
 from pipeline.products import product_models
-from tests.helm.charts import NAMESPACE, RELEASE, RUN, VALUES, Pod, by_name, chart, documents, made, parsed, pods
+from tests.helm.charts import NAMESPACE, RELEASE, RUN, VALUES, Pod, by_name, documents, made, parsed, pods
 
 
 def driver(name: str, component: str) -> Pod:
@@ -134,17 +134,6 @@ def test_each_revision_runs_anew() -> None:
     assert names == [f"{RELEASE}-run-1", f"{RELEASE}-run-2"]
 
 
-def test_what_later_images_bring_is_off_and_named_as_such() -> None:
-    """The listener: the values say which command the image must have."""
-    text = (Path(__file__).parents[2] / "helm" / "groundswell" / "values.yaml").read_text()
-    values: dict[str, Any] = dict(chart().values)
-    assert values["listener"]["enabled"] is False
-    command = driver("locked-down", "listener").container["command"]
-    line = next(one for one in text.splitlines() if one.startswith("listener:"))
-    assert " ".join(command) in line
-    assert "for an image" in line
-
-
 def test_the_copy_of_a_gdac_lies_where_it_is_told() -> None:
     """The command is one that the command line understands; the copy outlives the pod where there is a claim."""
     pod = driver("nightly", "argo-sync")
@@ -157,18 +146,6 @@ def test_the_copy_of_a_gdac_lies_where_it_is_told() -> None:
     assert claims == [{"claimName": "gdac"}]
     (without,) = [one for one in driver("locked-down", "argo-sync").spec["volumes"] if one["name"] == "gdac"]
     assert "emptyDir" in without
-
-
-def test_the_listener_follows_the_queue_and_keeps_what_it_holds() -> None:
-    found = made("listener-jupyter")
-    scaler = found[f"ScaledObject/{RELEASE}-listener"]["spec"]
-    deployment = found[f"Deployment/{scaler['scaleTargetRef']['name']}"]
-    assert "replicas" not in deployment["spec"], "an upgrade would undo what the scaler did"
-    (trigger,) = scaler["triggers"]
-    assert trigger["metadata"]["scaleOnInFlight"] == "true"
-    assert f"TriggerAuthentication/{trigger['authenticationRef']['name']}" in found
-    assert deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] >= 60
-    assert made("locked-down")[f"Deployment/{RELEASE}-listener"]["spec"]["replicas"] == 1
 
 
 def test_jupyter_asks_for_a_token_and_keeps_notebooks_where_it_is_told() -> None:

@@ -32,12 +32,13 @@ def member(component: str, release: str = RELEASE) -> Peer:
 
 
 SCHEDULER, WORKER, RUNNER, TEST = map(member, ("scheduler", "worker", "runner", "test"))
-LISTENER, JUPYTER, SYNC = map(member, ("listener", "jupyter", "argo-sync"))
+LISTENER, CONSUMER, JUPYTER, SYNC = map(member, ("listener", "consumer", "jupyter", "argo-sync"))
 NEIGHBOUR = member("worker", "tides")
 STRANGER = Peer({"app": "web"})
 CLIENT = Peer({"groundswell.io/client": "true"})
 OPERATOR = Peer({"app.kubernetes.io/name": "dask-kubernetes-operator"}, "dask-operator")
 PROMETHEUS = Peer({}, "monitoring")
+GATE, DATABASE = Peer({}, "ingress-nginx"), Peer({"app": "postgres"}, "databases")
 OWN = Peer({"app.kubernetes.io/part-of": "groundswell", "dask.org/component": "scheduler"})
 """Scheduler of a DaskCluster that a runner made."""
 STORE, METADATA = Peer(address="52.219.170.1", outside=True), Peer(address="169.254.169.254", outside=True)
@@ -60,6 +61,22 @@ METADATA6 = Peer(address="fd00:ec2::254", outside=True)
         (PROMETHEUS, WORKER, 8788, True),
         (PROMETHEUS, RUNNER, 9400, True),
         (PROMETHEUS, LISTENER, 9400, False),
+        # what SNS posts comes by whatever ends TLS, and waits in a database, wherever that is
+        (GATE, LISTENER, 8080, True),
+        (PROMETHEUS, LISTENER, 8080, True),
+        (STRANGER, LISTENER, 8080, False),
+        (WORKER, LISTENER, 8080, False),
+        (GATE, CONSUMER, 8080, False),
+        (GATE, SCHEDULER, 8786, False),
+        (LISTENER, DATABASE, 5432, True),
+        (CONSUMER, DATABASE, 5432, True),
+        (CONSUMER, Peer({"app": "postgres"}), 5432, True),
+        (CONSUMER, STORE, 443, True),
+        (CONSUMER, SCHEDULER, 8786, True),
+        (CONSUMER, KUBERNETES, 6443, True),
+        (CONSUMER, METADATA, 6443, False),
+        (CONSUMER, OWN, 8786, True),
+        (WORKER, DATABASE, 6432, False),
         (STRANGER, RUNNER, 9400, False),
         (RUNNER, OWN, 8786, True),
         (RUNNER, KUBERNETES, 6443, True),
@@ -126,9 +143,18 @@ def test_every_pod_resolves_names(name: str) -> None:
 
 @pytest.mark.parametrize("name", VALUES)
 def test_nothing_is_published(name: str) -> None:
-    """No Ingress, no load balancer, no port of a node: the way to dashboards and notebooks is Kubernetes' own login."""
+    """No load balancer, no port of a node: the way to dashboards and notebooks is Kubernetes' own login.
+
+    The listener's one path is the only way in, and only where it is asked for.
+    """
     for one in documents(name):
-        assert one["kind"] not in {"Ingress", "Gateway", "HTTPRoute"}
+        assert one["kind"] not in {"Gateway", "HTTPRoute"}
+        if one["kind"] == "Ingress":
+            assert VALUES[name]["listener"]["ingress"]["enabled"]
+            (rule,) = one["spec"]["rules"]
+            (path,) = rule["http"]["paths"]
+            assert (path["path"], path["pathType"]) == ("/sns", "Exact")
+            assert path["backend"]["service"]["name"] == f"{RELEASE}-listener"
         services = [one["spec"]] if one["kind"] == "Service" else []
         services += [one["spec"]["scheduler"]["service"]] if one["kind"] == "DaskCluster" else []
         assert all(service["type"] == "ClusterIP" and "externalIPs" not in service for service in services)
@@ -171,21 +197,24 @@ def test_roles_in_the_cloud_go_to_the_accounts_that_they_were_given_for() -> Non
         "worker": ROLE + "worker",
         "runner": ROLE + "runner",
         "listener": ROLE + "listener",
+        "consumer": ROLE + "consumer",
         "argo-sync": ROLE + "sync",
     }
 
 
 @pytest.mark.parametrize("name", VALUES)
-def test_rights_in_kubernetes_are_a_runner_s_only_in_its_namespace_and_where_it_asks_for_them(name: str) -> None:
+def test_rights_in_kubernetes_are_in_its_namespace_and_given_where_they_are_asked_for(name: str) -> None:
     found = documents(name)
     assert [one["kind"] for one in found if one["kind"].startswith("Cluster")] == []
     rights = [one for one in found if one["kind"] in {"Role", "RoleBinding"}]
-    if not VALUES[name].get("runner", {}).get("rbac"):
-        assert rights == []
-        return
-    role, binding = rights
-    assert binding["roleRef"]["name"] == role["metadata"]["name"]
-    assert [(one["name"], one["namespace"]) for one in binding["subjects"]] == [(f"{RELEASE}-runner", NAMESPACE)]
+    asked = {"runner": ("runner", "runner"), "events": ("events", "consumer")}
+    asked = {part: names for part, names in asked.items() if VALUES[name].get(part, {}).get("rbac")}
+    found_rights = made(name)
+    assert len(rights) == 2 * len(asked)
+    for rule, owner in asked.values():
+        binding = found_rights[f"RoleBinding/{RELEASE}-{rule}"]
+        assert f"Role/{binding['roleRef']['name']}" in found_rights
+        assert [(one["name"], one["namespace"]) for one in binding["subjects"]] == [(f"{RELEASE}-{owner}", NAMESPACE)]
 
 
 def test_a_runner_may_make_a_cluster_and_read_no_secret() -> None:

@@ -58,8 +58,8 @@ def test_pods_are_restricted(name: str, pod: Pod) -> None:
     assert pod.container["securityContext"]["readOnlyRootFilesystem"]
     assert min(pod.spec["securityContext"][key] for key in ("runAsUser", "runAsGroup", "fsGroup")) >= 10_000
     assert pod.spec["enableServiceLinks"] is False
-    rights = VALUES[name].get("runner", {}).get("rbac", False) and pod.component == "runner"
-    assert pod.spec["automountServiceAccountToken"] is rights
+    part = {"runner": "runner", "consumer": "events"}.get(pod.component, "none")
+    assert pod.spec["automountServiceAccountToken"] is VALUES[name].get(part, {}).get("rbac", False)
 
 
 def breaches(pod: Pod) -> list[str]:
@@ -105,6 +105,8 @@ def test_pods_are_bounded(name: str, pod: Pod) -> None:
     assert quantity_bytes(tmp["emptyDir"]["sizeLimit"]) >= 2**28
     written = {one["mountPath"] for one in pod.container["volumeMounts"] if not one.get("readOnly")}
     kept = {"jupyter": {"/notebooks"}, "argo-sync": {"/gdac"}}
+    if name == "listener-jupyter":
+        kept["listener"] = {"/var/lib/groundswell"}  # the inbox; elsewhere it is a database
     assert written == {"/tmp"} | kept.get(pod.component, set())
     assert variables(pod, made(name))["HOME"] == "/tmp"
 
@@ -150,18 +152,19 @@ def test_only_workers_may_stand_where_nodes_are_taken_away(name: str, pod: Pod) 
     }
     assert "tolerations" not in pod.spec
     stays = pod.annotations.get("cluster-autoscaler.kubernetes.io/safe-to-evict") == "false"
-    assert stays == (pod.component not in {"worker", "listener", "test"})
+    assert stays == (pod.component not in {"worker", "listener", "consumer", "test"})
 
 
 @pytest.mark.parametrize("name", VALUES)
 def test_a_drain_waits_for_the_scheduler_and_takes_workers_in_turns(name: str) -> None:
     budgets = {key: one["spec"] for key, one in made(name).items() if one["kind"] == "PodDisruptionBudget"}
-    assert len(budgets) == (0 if name == "drivers" else 2)
+    several = VALUES[name].get("listener", {}).get("replicas", 1) > 1
+    assert len(budgets) == (0 if name == "drivers" else 2) + several
     for budget in budgets.values():
         chosen = {pod.component for pod in pods(documents(name)) if selects(budget["selector"], pod.labels)}
-        assert (chosen, budget["maxUnavailable"]) in [({"scheduler"}, 0), ({"worker"}, "25%")]
-    kinds = {one["kind"] for one in parsed({**VALUES[name], "disruption": {"enabled": False}})}
-    assert "PodDisruptionBudget" not in kinds
+        assert (chosen, budget["maxUnavailable"]) in [({"scheduler"}, 0), ({"worker"}, "25%"), ({"listener"}, 1)]
+    left = by_name(parsed({**VALUES[name], "disruption": {"enabled": False}}))
+    assert [key for key in left if "Budget" in key] == [f"PodDisruptionBudget/{RELEASE}-listener"] * several
 
 
 @pytest.mark.parametrize(("name", "pod"), [one for one in FOUND if one[0] != "nightly"])
@@ -179,6 +182,7 @@ def test_tls_is_all_they_speak_and_each_sees_its_own_key_only(name: str, pod: Po
     if pod.component in {
         "runner",
         "listener",
+        "consumer",
     }:  # their config says which cluster; clusters of their own have other keys
         assert not [key for key in environ if key.startswith("DASK_DISTRIBUTED__COMM")]
         return

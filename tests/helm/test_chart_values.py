@@ -15,6 +15,7 @@ import yaml
 from pipeline.config.yamlsource import read_document
 from tests.helm.charts import (
     CHART,
+    DIGEST,
     JUPYTER,
     OTHERS,
     QUEUE,
@@ -30,6 +31,8 @@ from tests.helm.charts import (
 )
 
 DRIVER = {"enabled": True, "existingConfigMap": "123", "serviceAccount": {"create": True, "name": "123"}}
+EVENTS = {"config": {"a": 1}}
+NIGHT = {**EVENTS, "runs": {"night.yaml": {"a": 1}}}
 ODD = {
     "fullnameOverride": "null",
     "image": {"pullSecrets": ["123"]},
@@ -43,7 +46,28 @@ ODD = {
     },
     "quota": {"pods": "123"},
     "runner": {**DRIVER, "schedule": "@daily", "rbac": True, "secrets": ["123"]},
-    "listener": {**DRIVER, "keda": {**QUEUE, "region": "123"}, "serviceAccount": {"create": False, "name": "123"}},
+    "events": {
+        "existingConfigMap": "123",
+        "inbox": "postgresql",
+        "database": {"existingSecret": "123", "key": "123"},
+        "rbac": True,
+    },
+    "listener": {
+        "enabled": True,
+        "ingress": {
+            "enabled": True,
+            "className": "123",
+            "host": "1.23",
+            "tlsSecret": "123",
+            "annotations": {"on": "off"},
+        },
+        "serviceAccount": {"create": False, "name": "123"},
+    },
+    "consumer": {
+        "enabled": True,
+        "keda": {**QUEUE, "region": "123"},
+        "serviceAccount": {"create": False, "name": "123"},
+    },
     "argoSync": {"enabled": True, "config": {"a": 1}, "serviceAccount": {"create": False, "name": "123"}},
     "jupyter": {**JUPYTER, "existingSecret": "123", "existingClaim": "123"},
     "metrics": {"monitors": True, "alerts": True, "labels": {"on": "123"}},
@@ -71,7 +95,50 @@ ODD = {
         ({"run": {"owner": "ada lovelace"}}, "/run/owner"),
         ({"dask": {"threads": 4}}, "propertyName 'threads'"),
         ({"jupyter": {"enabled": True, "image": "x:1"}}, "/jupyter/existingSecret"),
-        ({"listener": {"keda": {"enabled": True}}}, "/listener/keda/queueUrl"),
+        ({"consumer": {"keda": {"enabled": True}}}, "/consumer/keda/queueUrl"),
+        ({"listener": {"ingress": {"enabled": True}}}, "/listener/ingress/host"),
+        ({"listener": {"ingress": {"enabled": True, "host": "a.b"}}}, "listener.ingress.enabled: found true"),
+        ({"listener": {"to": "kafka"}}, "/listener/to"),
+        ({"listener": {"graceSeconds": 20}}, "/listener/graceSeconds"),
+        ({"listener": {"enabled": True}}, "events.config: found nothing"),
+        ({"events": {"inbox": "postgresql"}}, "/events/database/existingSecret"),
+        ({"events": {"inbox": "redis"}}, "/events/inbox"),
+        ({"events": {"runs": {"../x.yaml": {}}}}, "propertyName '../x.yaml'"),
+        ({"events": {**EVENTS, "runs": {"config.yaml": {"a": 1}}}, "consumer": {"enabled": True}}, "found config.yaml"),
+        (
+            {"events": EVENTS, "listener": {"enabled": True, "to": "queue", "replicas": 2}},
+            "listener.to: found queue, and no queue",
+        ),
+        (
+            {"events": EVENTS, "consumer": {"enabled": True, "env": {"GROUNDSWELL_EVENTS__INBOX": "/tmp/x.sqlite"}}},
+            "consumer.env: found GROUNDSWELL_EVENTS__INBOX",
+        ),
+        ({"consumer": {"keda": {"minimum": 5, "maximum": 2}}}, "keda.maximum: found 2, .*minimum 5"),
+        # a run on this release's cluster needs one that waits for it
+        ({"events": NIGHT, "consumer": {"enabled": True}}, "idleTimeoutSeconds: found 900.* night.yaml without"),
+        (
+            {"events": NIGHT, "listener": {"enabled": True}, "autoscaling": {"minimum": 0}},
+            "autoscaling.minimum: found 0, .* night.yaml without",
+        ),
+        (
+            {"events": {**NIGHT, "config": {"jobs": {"pod": {"image": DIGEST}}}}, "consumer": {"enabled": True}},
+            "found night.yaml without clusters beside events.config.jobs.pod",
+        ),
+        # a SQLite file is one pod's
+        ({"events": EVENTS, "listener": {"enabled": True, "replicas": 2}}, "/listener/replicas': maximum: got 2"),
+        ({"events": EVENTS, "consumer": {"enabled": True, "replicas": 2}}, "/consumer/replicas': maximum: got 2"),
+        ({"events": EVENTS, "consumer": {"enabled": True, "keda": QUEUE}}, "/consumer/keda/enabled"),
+        (
+            {"events": EVENTS, "listener": {"enabled": True}, "consumer": {"enabled": True}},
+            "events.inbox: found sqlite beside listener.enabled and consumer.enabled",
+        ),
+        (
+            {
+                "events": {**EVENTS, "rbac": True},
+                "listener": {"enabled": True, "serviceAccount": {"create": False}},
+            },
+            "beside listener.serviceAccount.create: false and no name",
+        ),
         ({"runner": {"enabled": True}}, "runner.config: found nothing"),
         ({"runner": {"enabled": True, "config": {"a": 1}, "existingConfigMap": "b"}}, "runner.existingConfigMap"),
         ({"runner": {"enabled": True, "config": {"a": 1}, "schedule": "0 3 * * *"}}, "idleTimeoutSeconds: found 900"),
@@ -101,7 +168,10 @@ ODD = {
         ({"jupyter": {**JUPYTER, "image": "registry:5000/jupyter"}}, "/jupyter/image"),
         ({"argoSync": {"enabled": True, "config": {"a": 1}, "existingConfigMap": "b"}}, "argoSync.existingConfigMap"),
         ({"argoSync": {"enabled": True}}, "argoSync.config: found nothing"),
-        ({"listener": {"enabled": True, "config": {"a": 1}, "existingConfigMap": "b"}}, "listener.existingConfigMap"),
+        (
+            {"consumer": {"enabled": True}, "events": {"config": {"a": 1}, "existingConfigMap": "b"}},
+            "events.existingConfigMap",
+        ),
         (
             {"runner": {"enabled": True, "config": {"a": 1}, "rbac": True, "serviceAccount": {"create": False}}},
             "runner.rbac: found true",
@@ -138,7 +208,7 @@ def test_names_fit_however_long_the_release_is_called() -> None:
 
 def test_the_schema_knows_every_value_and_no_other() -> None:
     schema = json.loads((CHART / "values.schema.json").read_text())
-    free = {"config", "dask", "quota", "env", "labels", "annotations", "nodeSelector"}
+    free = {"config", "runs", "dask", "quota", "env", "labels", "annotations", "nodeSelector"}
 
     def check(values: dict[str, Any], at: dict[str, Any], path: str) -> None:
         if reference := at.get("$ref"):

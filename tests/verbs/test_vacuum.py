@@ -36,6 +36,7 @@ FINGERPRINT = "0123456789abcdef" * 2
 ORPHAN = f"data/sentinel2/33N-469-3906/2024-06/red_{FINGERPRINT[:12]}_aaaaaaaaaaaa.tif"
 CHUNK = f"data/sentinel2/33N-469-3906/2024-06/zarr_{FINGERPRINT[:12]}_aaaaaaaaaaaa.zarr/red/c/0/0"
 TEMPORARY = f"data/sentinel2/.tmp-{'0' * 32}"
+RESULT = f"checks/tables/arrivals/day/.tmp-{'0' * 32}"
 
 
 def gone(output: Path, *options: object) -> set[str]:
@@ -48,7 +49,7 @@ def gone(output: Path, *options: object) -> set[str]:
     return before.keys() - after.keys()
 
 
-@pytest.mark.parametrize("key", [ORPHAN, CHUNK, TEMPORARY, f".tmp-{'0' * 32}"])
+@pytest.mark.parametrize("key", [ORPHAN, CHUNK, TEMPORARY, RESULT, f".tmp-{'0' * 32}"])
 @pytest.mark.parametrize(
     ("age_s", "older_than", "removed"),
     [(0, "0", True), (DAY_S - 600, "24h", False), (DAY_S + 600, "24h", True), (3600, "30min", True)],
@@ -58,6 +59,12 @@ def test_what_no_item_names_goes_by_its_age(
 ) -> None:
     put(output, key, age_s=age_s)
     assert gone(output, "--older-than", older_than) == ({key} if removed else set())
+
+
+def test_an_output_of_nothing_but_checks_is_one(tmp_path: Path) -> None:
+    put(tmp_path, "checks/tables/arrivals/day/a.csv.json")
+    put(tmp_path, RESULT)
+    assert gone(tmp_path, "--older-than", "0") == {RESULT}
 
 
 def test_a_day_is_the_default_age(output: Path) -> None:
@@ -231,7 +238,7 @@ def test_a_run_that_begins_waits_for_a_vacuum(output: Path) -> None:
     assert said == ["waiting: a vacuum is going on (locks/vacuum-1.json)"]
 
 
-@pytest.mark.parametrize("how", DEAD.keys() - {"it has no lease"})
+@pytest.mark.parametrize("how", sorted(DEAD.keys() - {"it has no lease"}))
 def test_nobody_waits_for_a_vacuum_that_was_killed(output: Path, how: str) -> None:
     owner, age_s = DEAD[how]
     made = owner()

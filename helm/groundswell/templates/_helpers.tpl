@@ -122,6 +122,7 @@ DASK_DISTRIBUTED__WORKER__MEMORY__MAX_SPILL: {{ div (include "groundswell.bytes"
 
 {{/* What contradicts itself is refused by name, before anything is made. */}}
 {{- define "groundswell.check" -}}
+{{- include "groundswell.checkEvents" . -}}
 {{- with .Values.autoscaling -}}
 {{- if lt (int .maximum) (int .minimum) -}}
 {{- fail (printf "autoscaling.maximum: found %d, which is less than autoscaling.minimum %d" (int .maximum) (int .minimum)) -}}
@@ -133,7 +134,7 @@ DASK_DISTRIBUTED__WORKER__MEMORY__MAX_SPILL: {{ div (include "groundswell.bytes"
 {{- if not (or .Values.tls.enabled .Values.networkPolicy.enabled) -}}
 {{- fail "tls.enabled: found false beside networkPolicy.enabled: false; whoever reaches port 8786 would run code: enable one" -}}
 {{- end -}}
-{{- range $part := list "runner" "argoSync" "listener" -}}
+{{- range $part := list "runner" "argoSync" -}}
 {{- with get $.Values $part -}}
 {{- if and .enabled .config .existingConfigMap -}}
 {{- fail (printf "%s.config: found beside %s.existingConfigMap; exactly one of them is read" $part $part) -}}

@@ -254,6 +254,10 @@ containers:
     ports:
       - {name: http-metrics, containerPort: {{ . }}, protocol: TCP}
     {{- end }}
+    {{- with .ports }}
+    ports:
+      {{- . | nindent 6 }}
+    {{- end }}
     volumeMounts:
       {{- include "groundswell.mounts" (dict "root" .root "apart" $apart) | nindent 6 }}
       {{- if $file }}
@@ -265,6 +269,15 @@ containers:
     {{- with .probe }}
     readinessProbe:
       {{- . | trim | nindent 6 }}
+    {{- end }}
+    {{- with .liveness }}
+    livenessProbe:
+      {{- . | nindent 6 }}
+    {{- end }}
+    {{- with .preStop }}
+    lifecycle:
+      preStop:
+        {{- . | nindent 8 }}
     {{- end }}
 volumes:
   {{- include "groundswell.volumes" (dict "root" .root "part" .part "role" "worker" "apart" $apart) | nindent 2 }}
@@ -288,6 +301,18 @@ volumes:
 {{- end }}
 {{- end -}}
 
+{{/* What it needs to make a DaskCluster and to reach it; the rest goes with the DaskCluster, by ownership. */}}
+{{- define "groundswell.driverRules" -}}
+- {apiGroups: [kubernetes.dask.org], resources: [daskclusters], verbs: [create, get, list, patch, delete]}
+- {apiGroups: [kubernetes.dask.org], resources: [daskautoscalers], verbs: [create, delete]}
+- {apiGroups: [kubernetes.dask.org], resources: [daskworkergroups], verbs: [delete]}
+- {apiGroups: [""], resources: [pods], verbs: [list]}
+- {apiGroups: [""], resources: [pods/portforward], verbs: [create, get]}
+- {apiGroups: [""], resources: [secrets], verbs: [create]}
+- {apiGroups: [networking.k8s.io], resources: [networkpolicies], verbs: [create]}
+- {apiGroups: [policy], resources: [poddisruptionbudgets], verbs: [create]}
+{{- end -}}
+
 {{/* Labels of such a pod. */}}
 {{- define "groundswell.driverLabels" -}}
 {{ include "groundswell.podLabels" .root }}
@@ -300,7 +325,17 @@ app.kubernetes.io/component: {{ .component }}
 {{- if include "groundswell.metricsPort" . -}}
 {{- $_ := set $config.run.metrics "host" (default "0.0.0.0" $config.run.metrics.host) -}}
 {{- end -}}
-{{- if and (eq .component "runner") (not $config.clusters) -}}
+{{- if eq .component "runner" -}}
+{{- include "groundswell.onThisCluster" (dict "root" .root "config" $config) -}}
+{{- else -}}
+{{- toYaml $config -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A run's config, on this release's cluster where it has none of its own. Takes (dict "root" $ "config" map). */}}
+{{- define "groundswell.onThisCluster" -}}
+{{- $config := deepCopy .config -}}
+{{- if not $config.clusters -}}
 {{- $values := .root.Values -}}
 {{- $cluster := dict "backend" "existing" "address" (include "groundswell.address" .root) "workers" (include "groundswell.most" .root | int) "threads" (int $values.worker.threads) "worker_memory" (div (mul (include "groundswell.bytes" $values.worker.memory) 9) 10) -}}
 {{- if $values.tls.enabled -}}

@@ -60,18 +60,53 @@ locals {
     Resource = var.bucket_keys
   }]
 
+  # What SNS posts may go straight on to the queue.
+  listener = [
+    {
+      Sid      = "SendMessages"
+      Effect   = "Allow"
+      Action   = ["sqs:GetQueueAttributes", "sqs:SendMessage"]
+      Resource = [local.queue]
+    },
+    {
+      Sid      = "ConfirmSubscriptions"
+      Effect   = "Allow"
+      Action   = ["sns:ConfirmSubscription"]
+      Resource = local.topics
+    },
+  ]
+  # And `groundswell redrive`: from the dead letters back into the queue.
+  take = [
+    {
+      Sid      = "TakeMessages"
+      Effect   = "Allow"
+      Action   = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage"]
+      Resource = [local.queue]
+    },
+    {
+      Sid    = "Redrive"
+      Effect = "Allow"
+      Action = [
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
+        "sqs:GetQueueUrl",
+        "sqs:ListMessageMoveTasks",
+        "sqs:ReceiveMessage",
+        "sqs:StartMessageMoveTask",
+      ]
+      Resource = [local.dead]
+    },
+  ]
+
   worker = concat([local.read_objects, local.write_objects], local.list_prefixes, local.bucket_keys)
 
   roles = {
     worker = local.worker
     runner = concat(local.worker, local.tidy_up)
 
-    listener = [{
-      Sid      = "TakeMessages"
-      Effect   = "Allow"
-      Action   = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
-      Resource = [local.queue]
-    }]
+    listener = local.listener
+    # It makes what events start, and may be the listener too.
+    consumer = concat(local.worker, local.tidy_up, local.listener, local.take)
 
     autoscaler = [
       {
