@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from distributed import Client
 from rich.console import Console
@@ -29,40 +30,44 @@ from pipeline.errors import (
     StoreError,
 )
 from pipeline.estimating import job_features
-from pipeline.execute.drive import Rules, drive
-from pipeline.execute.environment import environment
-from pipeline.execute.history import COMMITTED_BEFORE
-from pipeline.execute.interrupt import Interrupt, interruptible
-from pipeline.execute.journal import Journal
-from pipeline.execute.lease import Lease, run_lease, scratch_prefix
+from pipeline.execute.driver.drive import Rules, drive
+from pipeline.execute.driver.interrupt import Interrupt, interruptible
+from pipeline.execute.driver.preflight import check_output, check_store
 from pipeline.execute.listen import Listener, Listeners, Silent
-from pipeline.execute.meter import Meter
-from pipeline.execute.metrics import serve_metrics
-from pipeline.execute.notices import About, Notices
-from pipeline.execute.outcomes import Outcomes
-from pipeline.execute.preflight import check_output, check_store
-from pipeline.execute.progress import progress_records, show_progress, speaker
-from pipeline.execute.records import begin_run, finish_run, new_run_id, settle_run
-from pipeline.execute.replay import ReplayFile
-from pipeline.execute.tally import Tally, Totals
+from pipeline.execute.progress.live import progress_records, show_progress, speaker
+from pipeline.execute.progress.meter import Meter
+from pipeline.execute.progress.metrics import serve_metrics
+from pipeline.execute.progress.notices import About, Notices
+from pipeline.execute.records.environment import environment
+from pipeline.execute.records.history import COMMITTED_BEFORE
+from pipeline.execute.records.journal import Journal
+from pipeline.execute.records.lease import Lease, run_lease, scratch_prefix
+from pipeline.execute.records.outcomes import Outcomes
+from pipeline.execute.records.replay import ReplayFile
+from pipeline.execute.records.runs import begin_run, finish_run, new_run_id, settle_run
+from pipeline.execute.records.tally import Tally, Totals
 from pipeline.floats import FLOATS, write_floats
 from pipeline.opening import Watch, open_clusters
 from pipeline.placement import specs_for
 from pipeline.plan.made import skipped_counts
 from pipeline.prepare import Prepared
+from pipeline.report.text import render_summary
 from pipeline.search.snapshot import write_snapshot
 from pipeline.types import Actual, Estimate, Job, Outcome, Plan, Quality, Status
 from pipeline.work import Terms, assign, plan_work
 from pipeline.write.catalog import outdate_catalog
 from pipeline.write.files import json_bytes
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 ESTIMATE = "estimate.json"
 """Name of a run's record of what it was expected to take, put before its first job."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
-    """What a run came to."""
+    """What a run came to; in a notebook it shows itself, as text it is what `pipeline.run` prints at its end."""
 
     run_id: str
     outcomes: Sequence[Outcome]
@@ -81,6 +86,28 @@ class Result:
     """Why it ended early by itself: budget, credentials, disk."""
     report: str | None = None
     """Where its report lies."""
+    skipped: int = 0
+    """Jobs of the plan that were committed before."""
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{number} {status.value}" for status, number in self.counts.items() if number)
+        return f"<Result {self.run_id}: {counts or 'nothing to run'}, {self.skipped} committed before>"
+
+    def __str__(self) -> str:
+        return render_summary(self.outcomes, self.skipped, self.actual.hours * 3600, self.before)
+
+    def _repr_html_(self) -> str:
+        from pipeline.report.result_html import Ended, result_html  # noqa: PLC0415 (only for those who look)
+
+        seconds = self.actual.hours * 3600
+        ended = Ended(self.run_id, self.outcomes, self.counts, self.skipped, seconds, self.reason, self.report)
+        return result_html(ended)
+
+    def table(self) -> pa.Table:
+        """A row a job that was to be run, with the last word on it, as `report.result_html.outcome_table` says."""
+        from pipeline.report.result_html import outcome_table  # noqa: PLC0415 (as above)
+
+        return outcome_table(self.outcomes)
 
     @property
     def code(self) -> int:
@@ -165,7 +192,7 @@ class _Run:
                         journal.write({"event": COMMITTED_BEFORE, "job_id": job_id, "quality": asdict(quality)})
                     journal.write({"event": "actual", **actual.document()})
                     result = Result(self.id, self.outcomes.all(), self.outcomes.counts, interrupt.code, before, actual)
-                    result = replace(result, reason=interrupt.reason)
+                    result = replace(result, reason=interrupt.reason, skipped=len(self.plan.skipped))
                     journal.over(result.code, interrupt.reason)
             return self._end(result, journal.path, notices)
 
@@ -255,7 +282,7 @@ class _Run:
 
     def _report(self, log: Path) -> str | None:
         """The report's page; nothing that is not worth a warning depends on it."""
-        from pipeline.execute.account import read_account  # noqa: PLC0415 (when all is done)
+        from pipeline.execute.account.account import read_account  # noqa: PLC0415 (when all is done)
         from pipeline.report.write import PAGE, write_report  # noqa: PLC0415 (the same)
 
         run = self.config.run

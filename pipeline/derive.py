@@ -7,7 +7,7 @@ from tempfile import gettempdir
 
 from pipeline.config import RunConfig
 from pipeline.errors import GroundswellError, StoreError
-from pipeline.execute.records import current_by_product
+from pipeline.execute.records.runs import current_by_product
 from pipeline.prepare import output_access
 from pipeline.results.find import find_outputs
 from pipeline.results.window import WindowReader

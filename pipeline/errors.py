@@ -4,10 +4,9 @@
     ├── ConfigError                  the YAML file or the command line is wrong: fix it (exit 2)
     ├── PreflightError               nothing was started: output not writable, no credentials, no cluster (exit 3)
     ├── NothingToDoError             input was required and there was none (exit 5)
-    ├── StoppedError                 a run ended early on purpose: budget, credentials, disk; resumable (exit 3)
     ├── ClaimedError                 all that is left to do is being done by another run (exit 4)
     ├── CatalogError                 a catalogue cannot be read or is not STAC (exit 3: the plan was never made)
-    ├── RefusedError                 an event's message that is not taken, in `pipeline.events.refusals`; others go on
+    ├── RefusedError                 an event's message not taken, in `pipeline.events.refusals`; others go on
     ├── PlanRefusedError             the plan cannot run as asked (exit 3)
     │   └── MemoryRefusedError       one strip of a job does not fit a worker
     └── JobError                     one job failed; the others go on (exit 1)
@@ -88,12 +87,6 @@ class MemoryRefusedError(PlanRefusedError):
         """The same, of a job by name."""
         told = str(self).replace("<region>", region)
         return MemoryRefusedError(f"{job_id} in region {region}: {told}", self.needed_bytes, region)
-
-
-class StoppedError(GroundswellError):
-    """A run ended before its end on purpose, and says why; what is committed is kept, and it can be resumed."""
-
-    exit_code = EXIT_PREFLIGHT
 
 
 class ClaimedError(GroundswellError):

@@ -12,7 +12,7 @@ import numpy as np
 from cluster.spec import ClusterSpec, CoiledSpec, PodSpec
 from pipeline.config import RunConfig
 from pipeline.errors import PreflightError
-from pipeline.execute.learned import History, read_history
+from pipeline.execute.records.learned import History, read_history
 from pipeline.placement import specs_for
 from pipeline.plan.cost import Known, Machines, Made, estimate
 from pipeline.plan.crossing import crossings

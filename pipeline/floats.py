@@ -12,8 +12,9 @@ from rich.console import Console
 
 from pipeline.config import RunConfig
 from pipeline.config.aliases import gdac_names
+from pipeline.config.given import ConfigSource
 from pipeline.errors import CatalogError
-from pipeline.execute.codec import decode, encode
+from pipeline.execute.records.codec import decode, encode
 from pipeline.plan.argo_names import GREYLIST_FILE
 from pipeline.plan.argo_select import Selection
 from pipeline.plan.outlines import lonlat_outline
@@ -57,7 +58,7 @@ def selections(config: RunConfig) -> dict[str, Selection]:
     return {name: selection_of(config.sources[name], shapes=tuple(shapes), start=start, end=end) for name in names}
 
 
-def environment_sets(path: Path) -> Sequence[str]:
+def environment_sets(path: ConfigSource) -> Sequence[str]:
     """What the environment, or `.env` in this folder, says about a config's sources of Argo, as `--set` assignments."""
     if not gdac_names(path):
         return ()

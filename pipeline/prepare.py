@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
 from pipeline.config import GridConfig, ProductConfig, RunConfig, SourceConfig, load_config
 from pipeline.config.options import Options
 from pipeline.errors import ConfigError
-from pipeline.execute.listings import Listings
-from pipeline.floats import Afloat, environment_sets, find_floats
+from pipeline.execute.driver.listings import Listings
+from pipeline.floats import Afloat, environment_sets, find_floats, selections
 from pipeline.plan.argo_jobs import left_buckets
+from pipeline.plan.argo_select import Selection
 from pipeline.plan.jobs import ProductPlan, Targets, plan_jobs
 from pipeline.plan.made import by_product
 from pipeline.plan.memory import first_fit
@@ -26,6 +28,7 @@ from pipeline.read.access import Access
 from pipeline.read.raster import attempt
 from pipeline.search.area import read_area
 from pipeline.search.asked import queries
+from pipeline.search.query import Query
 from pipeline.search.snapshot import HeaderReader, Snapshot, read_snapshot, search, select_items
 from pipeline.types import Asset, Grid, Item, Job, Plan, Tile
 from pipeline.write.cog import CogOptions
@@ -34,6 +37,19 @@ from pipeline.write.partition import list_partitions
 from pipeline.write.store import Store, open_store
 from pipeline.write.tile import WriteOptions
 from pipeline.write.zarr import ZarrOptions
+
+Aliases = dict[str, dict[str, tuple[str, ...]]]
+"""Source → band of this project → names that mean it."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Everything that decides what a search finds: where two are equal, so is what was found."""
+
+    catalogues: tuple[Mapping[str, SourceConfig], Mapping[str, Query], Aliases]
+    """Sources with what each was asked, and the bands whose grids are needed."""
+    floats: tuple[Mapping[str, SourceConfig], Mapping[str, Selection]]
+    """Sources of Argo, and what chooses among their floats, with the area as its file has it now."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +70,8 @@ class Prepared:
     """By product, item key by fingerprint of what was committed; empty where it is made anew anyway."""
     since: str | None = None
     """Of `removals`, from before that was listed."""
+    asked: Asked | None = None
+    """By what snapshot and floats were found; None where they were replayed from a file."""
 
 
 def load_run(options: Options) -> RunConfig:
@@ -69,13 +87,15 @@ def prepare(
     config: RunConfig,
     offers: Mapping[str, Sequence[int]],
     *,
-    snapshot: Path | None = None,
+    snapshot: Path | Prepared | None = None,
     overwrite: bool = False,
     narrowed: bool = False,
     chosen: Chosen | None = None,
 ) -> Prepared:
     """Search (or replay a snapshot), list what is committed, and plan the rest.
 
+    snapshot: a run's `items.parquet`, replayed whatever is asked; or an earlier plan, what was found for which counts
+    as far as the same is asked again.
     narrowed: for this time only some floats are asked for, so nothing is made that is of all of them together.
     chosen: the only jobs that are wanted, as the whole plan has them; little more is searched and planned than they
     need. None: all. offers: region → memory that one task may use, the best one first; a larger one is taken where a
@@ -88,13 +108,9 @@ def prepare(
     whole = plan_targets(config, products)
     targets = whole if chosen is None else narrow(products, whole, chosen.ids)
     needed = [product for product in products if product.name in targets]
-    if snapshot is not None:
-        catalogues = any(source.gdac is None for source in config.sources.values())
-        found = read_snapshot(snapshot) if catalogues else Snapshot(())
-    else:
-        asked = queries(config, {product.name: product for product in products}, targets, whole)
-        found = search({name: config.sources[name] for name in asked}, asked, _header_reader(config), _aliases(config))
-    afloat = find_floats(config, snapshot) if any(one.afloat for one in needed) or chosen is None else Afloat()
+    floats = any(one.afloat for one in needed) or chosen is None
+    ask = partial(queries, config, {one.name: one for one in products}, targets, whole)
+    found, afloat, asked = _find(config, ask, snapshot, floats=floats)
     items = (*select_items(found, _aliases(config), config.sources), *afloat.items)
     planned = [product for product in needed if not (narrowed and product.whole)]
     plan, taken = first_fit(
@@ -110,7 +126,31 @@ def prepare(
     for one in needed:
         left += left_buckets(one, items, committed.get(one.name, {}).values()) if one.afloat else ()
     plan = replace(plan, notes=(*found.notes, *afloat.notes, *left, *chain.from_iterable(told), *plan.notes))
-    return Prepared(store, found, products, targets, items, plan, taken, afloat, dict(committed), committed.since)
+    return Prepared(
+        store, found, products, targets, items, plan, taken, afloat, dict(committed), committed.since, asked
+    )
+
+
+def _find(
+    config: RunConfig, ask: Callable[[], Mapping[str, Query]], snapshot: Path | Prepared | None, *, floats: bool
+) -> tuple[Snapshot, Afloat, Asked | None]:
+    """What catalogues and indices have, or an earlier plan or a file has of them. Raises CatalogError."""
+    if isinstance(snapshot, Path):
+        catalogues = any(source.gdac is None for source in config.sources.values())
+        found = read_snapshot(snapshot) if catalogues else Snapshot(())
+        return found, find_floats(config, snapshot) if floats else Afloat(), None
+    questions, aliases = ask(), _aliases(config)
+    sources = {name: config.sources[name] for name in questions}
+    argo = {name: source for name, source in config.sources.items() if source.gdac is not None and floats}
+    asked = Asked((sources, questions, aliases), (argo, selections(config) if floats else {}))
+    before = snapshot.asked if snapshot is not None else None
+    if snapshot is not None and before is not None and before.catalogues == asked.catalogues:
+        found = snapshot.snapshot
+    else:
+        found = search(sources, questions, _header_reader(config), aliases)
+    if snapshot is not None and before is not None and before.floats == asked.floats:
+        return found, snapshot.afloat, asked
+    return found, find_floats(config) if floats else Afloat(), asked
 
 
 def _listing(product: ProductPlan) -> Callable[[Store, str], Mapping[str, str]]:
@@ -213,7 +253,7 @@ def write_options(config: RunConfig, entry: ProductConfig) -> WriteOptions:
     )
 
 
-def _aliases(config: RunConfig) -> dict[str, dict[str, tuple[str, ...]]]:
+def _aliases(config: RunConfig) -> Aliases:
     """Per source, every band that any of its products reads.
 
     Raises ConfigError where two of them mean different files by one band: they are of different sensors.

@@ -5,47 +5,54 @@ config → snapshot → plan → clusters → jobs, each committed by its worker
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
 
 from rich.console import Console
 
 from cluster.spec import ClusterSpec
 from pipeline.campaign import Campaign, Result
 from pipeline.config import ProductConfig, RunConfig
+from pipeline.config.given import ConfigSource, Given, as_set
 from pipeline.config.options import Options
-from pipeline.errors import EXIT_CLAIMED, EXIT_DONE, NothingToDoError, PreflightError, StoreError
+from pipeline.errors import StoreError
 from pipeline.estimating import estimate_run, refuse_budget
-from pipeline.execute.progress import RunConsole, speaker
-from pipeline.execute.replay import read_replay
-from pipeline.execute.task import Assignment
-from pipeline.floats import sync_mirrors
+from pipeline.execute.progress.live import RunConsole, speaker
+from pipeline.execute.records.replay import read_replay
+from pipeline.execute.worker.task import Assignment
 from pipeline.placement import cluster_specs, with_crossings, worker_shapes
+from pipeline.plan.find import find_job, find_jobs
 from pipeline.plan.groups import Work
 from pipeline.plan.only import Chosen
 from pipeline.prepare import Prepared, access_for, load_run, open_output, prepare
 from pipeline.products import load_product
 from pipeline.products._upstream import with_upstream
 from pipeline.read.access import Access
-from pipeline.report.estimate_text import render_actual, render_estimate, spending_question
-from pipeline.report.text import render_plan, render_summary
+from pipeline.report.estimate_text import render_estimate
+from pipeline.report.text import render_plan
 from pipeline.stores import check_stores
 from pipeline.types import Estimate, Job, Plan, Quality
 from pipeline.work import Terms, assign, plan_work
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     import xarray as xr
 
-__all__ = ["Options", "Result", "Session", "open_session", "refuse_nothing", "run_config"]
+    from pipeline.results.open import Shown
+    from pipeline.results.profiles import Wanted
+
+__all__ = ["Options", "Result", "Session", "open_config", "open_session"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Session:
-    """A planned run: look at it, open a job lazily, run some jobs or all of them."""
+    """A planned run: look at it, open a job lazily, change a key and look again, run some jobs or all of them.
+
+    In a notebook it shows itself as a table and a map; as text it is what `pipeline.run` prints before it starts.
+    """
 
     options: Options
     config: RunConfig
@@ -65,31 +72,96 @@ class Session:
         network = self.options.snapshot is None
         return estimate_run(self.config, self.prepared, self.specs, self.groups(self.plan.jobs), network=network)
 
-    def open(self, job: Job) -> xr.Dataset:
+    def job(self, product: str | None = None, tile: str | None = None, period: str | None = None) -> Job:
+        """The one job that is meant, whether it is committed already or not; product may be a whole id, a/b/c.
+
+        Raises ConfigError saying what there is where none is, or more than one.
+        """
+        return find_job(self.plan, product, tile, period)
+
+    def jobs(self, product: str | None = None, tile: str | None = None, period: str | None = None) -> tuple[Job, ...]:
+        """The jobs that are left to do: all, or of one product, tile or period. Raises ConfigError as `job`."""
+        return find_jobs(self.plan, product, tile, period)
+
+    def table(self) -> pa.Table:
+        """The plan, a row a job, done or to do; bytes, degrees, UTC, as `report.plan_table` says."""
+        from pipeline.report.plan_table import plan_table  # noqa: PLC0415 (Arrow, and only when somebody looks)
+
+        return plan_table(self.plan)
+
+    def open(self, job: Job | str) -> xr.Dataset:
         """A job's observations as a lazy Dataset (time, y, x) of stored numbers, masked; nothing is read yet.
 
-        Raises StoreError for a job made from others that are not committed.
+        job: or its id. Raises StoreError for a job made from others that are not committed.
         """
-        return load_product(job.kind).open(with_upstream(job, self.prepared.store), *self._parameters(job))
+        one = self._named(job)
+        return load_product(one.kind).open(with_upstream(one, self.prepared.store), *self._parameters(one))
 
-    def composite(self, job: Job) -> xr.Dataset:
+    def composite(self, job: Job | str) -> xr.Dataset:
         """A job's composite as a lazy Dataset (y, x): once computed, the pixels that `run` commits.
 
-        Raises StoreError for a job made from others that are not committed.
+        job: or its id. Raises StoreError for a job made from others that are not committed.
         """
-        return load_product(job.kind).composite(with_upstream(job, self.prepared.store), *self._parameters(job))
+        one = self._named(job)
+        return load_product(one.kind).composite(with_upstream(one, self.prepared.store), *self._parameters(one))
 
-    def run(self, jobs: Sequence[Job] | None = None) -> Result:
-        """Run and commit jobs (default: all of the plan) on their regions' clusters.
+    def with_sets(self, sets: Mapping[str, object]) -> Session:
+        """The same run with some keys changed, planned anew: `{"products.sentinel2.mask.dilate_px": 5}`.
 
-        A run of chosen jobs is as resumable as a whole one. Raises StoreError when the output cannot be written and
-        PreflightError when it cannot be used as it must be, or no cluster comes up.
+        sets: by key, as `--set` has them. What was searched counts again where the same is asked, so that no catalogue
+        is asked for a parameter. Raises what `open_session` raises.
+        """
+        options = replace(self.options, sets=(*self.options.sets, *(as_set(*one) for one in sets.items())))
+        if "output" in sets:  # what is said last counts, also over what `open_config` was told
+            options = replace(options, output=None)
+        return replace(open_session(options, before=self.prepared), console=self.console)
+
+    def run(self, jobs: Sequence[Job | str] | Job | str | None = None) -> Result:
+        """Run and commit some jobs, or one, or those of some ids (default: all of the plan) on their regions' clusters.
+
+        A run of chosen jobs is as resumable as a whole one. Nobody is asked about what it may cost. Raises StoreError
+        when the output cannot be written and PreflightError when it cannot be used as it must be, the whole is likely
+        to cost more than `run.budget_usd`, or no cluster comes up.
         """
         options = self.options
+        if jobs is None and self.plan.jobs:
+            refuse_budget(self.estimate, self.config.run.budget_usd)
         campaign = Campaign(
             self.config, self.prepared, self.specs, self.estimate, self.console, options.overwrite, options.command
         )
-        return campaign.run(self.plan.jobs if jobs is None else tuple(jobs), self.quality_before)
+        return campaign.run(self.plan.jobs if jobs is None else self._chosen(jobs), self.quality_before)
+
+    def results(self, product: str | None = None, *, decode: bool = False, **shown: Unpack[Shown]) -> xr.Dataset:
+        """What is committed of a product, all tiles and periods as one lazy Dataset: `open_results` of this output."""
+        from pipeline.results.open import open_results  # noqa: PLC0415 (rioxarray and Zarr, for those who read back)
+
+        return open_results(self.config, product, decode=decode, **shown)
+
+    def profiles(self, product: str | None = None, **wanted: Unpack[Wanted]) -> xr.Dataset:
+        """What is committed of floats as one lazy Dataset (profile, level): `open_profiles` of this output."""
+        from pipeline.results.profiles import open_profiles  # noqa: PLC0415 (as above)
+
+        return open_profiles(self.config, product, **wanted)
+
+    def grids(self, product: str | None = None, region: str | None = None) -> xr.Dataset:
+        """What is committed of grids of floats (time, pressure, latitude, longitude): `open_grids` of this output."""
+        from pipeline.results.grids import open_grids  # noqa: PLC0415 (as above)
+
+        return open_grids(self.config, product, region)
+
+    def matchups(self, product: str | None = None) -> pa.Table:
+        """What is committed of match-ups, a row a profile and scene: `read_matchups` of this output."""
+        from pipeline.results.matchups import read_matchups  # noqa: PLC0415 (as above)
+
+        return read_matchups(self.config, product)
+
+    def _chosen(self, jobs: Sequence[Job | str] | Job | str) -> tuple[Job, ...]:
+        """Each job once."""
+        named = map(self._named, [jobs] if isinstance(jobs, Job | str) else jobs)
+        return tuple({job.id: job for job in named}.values())
+
+    def _named(self, job: Job | str) -> Job:
+        return self.job(job) if isinstance(job, str) else job
 
     def quality_before(self) -> dict[str, Quality]:
         """Of what is committed already, the tiles that do not keep the limits of this config, by job id.
@@ -112,6 +184,18 @@ class Session:
         entry = next(entry for entry in self.config.products if entry.name == job.product)
         return entry, access_for(self.config, entry)
 
+    def __repr__(self) -> str:
+        jobs, done = len(self.plan.jobs), len(self.plan.skipped)
+        return f"<Session {self.config.name}: {jobs} jobs to run, {done} committed, output {self.prepared.store.uri}>"
+
+    def __str__(self) -> str:
+        return self.told()
+
+    def _repr_html_(self) -> str:
+        from pipeline.report.plan_html import Looked, plan_html  # noqa: PLC0415 (only for those who look)
+
+        return plan_html(self.plan, Looked(self.config.name, self.prepared.store.uri, self.estimate))
+
     def told(self) -> str:
         """Plan and estimate, as plain text."""
         plan = render_plan(self.plan)
@@ -132,10 +216,42 @@ class Session:
         return assign(self.config, self.prepared, self.specs, Terms(overwrite=self.options.overwrite))
 
 
-def open_session(options: Options, chosen: Chosen | None = None) -> Session:
+def open_config(
+    config: str | Path | Mapping[str, object],
+    *,
+    output: str | Path | None = None,
+    sets: Mapping[str, object] | None = None,
+    snapshot: str | Path | None = None,
+    overwrite: bool = False,
+) -> Session:
+    """Read a config, search and plan; starts nothing: the front door of notebooks and programs.
+
+    config: the path of a YAML file; or YAML text, of more than one line; or its keys, built in code. Relative paths of
+    inputs count from the file's folder; of text and keys, from the current one. output: in place of the config's.
+    sets: by key, what to replace, `{"run.retries": 5}`. snapshot: a run's `items.parquet`, replayed without a network.
+    overwrite: plan also what is committed already.
+    Raises ConfigError with every fault, CatalogError, StoreError and PlanRefusedError.
+    """
+    if isinstance(config, Mapping) or (isinstance(config, str) and "\n" in config):
+        read: ConfigSource = Given(config)
+    else:
+        read = Path(config)
+    written = tuple(as_set(*one) for one in (sets or {}).items())
+    options = Options(
+        read,
+        overwrite=overwrite,
+        sets=written,
+        output=None if output is None else str(output),
+        snapshot=None if snapshot is None else Path(snapshot),
+    )
+    return open_session(options)
+
+
+def open_session(options: Options, chosen: Chosen | None = None, before: Prepared | None = None) -> Session:
     """Read the config, search and plan; starts nothing. Raises what `load_config` and `prepare` raise.
 
-    chosen: the only jobs that are wanted, in place of a replay file.
+    chosen: the only jobs that are wanted, in place of a replay file. before: an earlier plan, whose search counts again
+    where the same is asked.
     """
     config = load_run(options)
     check_stores(config)
@@ -145,7 +261,7 @@ def open_session(options: Options, chosen: Chosen | None = None) -> Session:
     prepared = prepare(
         config,
         offers,
-        snapshot=options.snapshot,
+        snapshot=options.snapshot or before,
         overwrite=options.overwrite,
         narrowed=options.narrowed,
         chosen=chosen,
@@ -153,66 +269,3 @@ def open_session(options: Options, chosen: Chosen | None = None) -> Session:
     specs = cluster_specs(config, prepared.task_bytes)
     prepared = replace(prepared, plan=with_crossings(prepared.plan, specs, config, prepared.store))
     return Session(options, config, specs, prepared)
-
-
-def run_config(options: Options) -> int:
-    """What `python -m pipeline.run` does: print plan and estimate, ask where money is spent, run it, sum it up."""
-    started = time.monotonic()
-    console = RunConsole()
-    if not options.dry_run:
-        sync_mirrors(load_run(options), console)
-    session = replace(open_session(options), console=console)
-    session.say(session.told())
-    refuse_nothing(session)
-    if options.dry_run:
-        return EXIT_DONE
-    if session.plan.jobs:
-        refuse_budget(session.estimate, session.config.run.budget_usd)
-        _agree(session)
-    result = session.run()
-    _sum_up(session, result, time.monotonic() - started)
-    return result.code
-
-
-def _sum_up(session: Session, result: Result, seconds: float) -> None:
-    """What became of every job, what it took, and where everything lies."""
-    session.say(render_summary(result.outcomes, len(session.plan.skipped), seconds, result.before))
-    if session.plan.jobs:
-        session.say(render_actual(session.estimate, result.actual))
-    if result.reason is not None:
-        session.say(f"stopped: {result.reason}; run the same command again to resume")
-    elif result.interrupted:
-        session.say("interrupted: run the same command again to resume")
-    elif result.code == EXIT_CLAIMED:
-        session.say("stopped: another run is making all that is left; when it has ended, run the same command again")
-    if result.report is not None:
-        session.say(f"report: {result.report}")
-    session.say(f"output: {session.prepared.store.uri} (run {result.run_id})")
-
-
-def refuse_nothing(session: Session) -> None:
-    """Raise NothingToDoError for a plan without any job, done or to be done."""
-    if not session.plan.jobs and not session.plan.skipped:
-        area, period = session.config.area or "of the grid", session.config.period
-        raise NothingToDoError(
-            f"no scene or profile of any source meets area {area} and period {period.start:%Y-%m-%d} to "
-            f"{period.end:%Y-%m-%d} (end excluded): check area, period and sources"
-        )
-
-
-def _agree(session: Session) -> None:
-    """Ask once where money would be spent; --yes agrees. Raises PreflightError on a no, or where nobody can answer."""
-    made = {row.product for row in session.estimate.rows}
-    used = {name for entry in session.config.products if entry.name in made for name in entry.sources}
-    paid = sorted(name for name in used if session.config.sources[name].sign == "requester-pays")
-    question = spending_question(session.estimate, paid)
-    if question is None or session.options.yes:
-        return
-    if not sys.stdin.isatty():
-        raise PreflightError(f"not started: {question} Nobody is there to answer: agree by --yes")
-    try:
-        answer = input(f"{question}\nGo on? [y/N] ")  # asked in every mode of progress
-    except EOFError:
-        answer = ""
-    if answer.strip().lower() not in {"y", "yes"}:
-        raise PreflightError("not started: the costs were not agreed to; --yes agrees")

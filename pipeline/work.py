@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from cluster.sizing import task_threads
 from cluster.spec import ClusterSpec
 from pipeline.config import RunConfig, redacted
-from pipeline.execute.recipe import write_recipe
-from pipeline.execute.task import Assignment
+from pipeline.execute.records.recipe import write_recipe
+from pipeline.execute.worker.task import Assignment
 from pipeline.placement import versions_check
 from pipeline.plan.groups import Work, group_jobs
 from pipeline.plan.memory import READS_IN_FLIGHT

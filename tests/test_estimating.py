@@ -19,10 +19,10 @@ from rasterio.windows import from_bounds
 
 from pipeline.errors import PreflightError
 from pipeline.estimating import estimate_run, job_features, refuse_budget
-from pipeline.execute.journal import state_folder
-from pipeline.execute.lines import line_of
-from pipeline.execute.meter import Meter
-from pipeline.execute.records import new_run_id
+from pipeline.execute.progress.meter import Meter
+from pipeline.execute.records.journal import state_folder
+from pipeline.execute.records.lines import line_of
+from pipeline.execute.records.runs import new_run_id
 from pipeline.plan.groups import listed
 from pipeline.plan.rates import work_s
 from pipeline.session import Session

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
+import shapely
 
 from pipeline.config import SourceConfig
 from pipeline.errors import CatalogError
@@ -44,6 +46,22 @@ def test_an_area_chooses_floats_as_it_chooses_tiles(demo_world: Path, tmp_path: 
     assert [item.id for item in here.items] == [item.id for item in everywhere.items]
     assert len(here.items[3].assets) == len(everywhere.items[3].assets) - 1, "one profile was made elsewhere"
     assert planned(demo_world / "argo", tmp_path, "area: {bbox: [100, -10, 101, -9]}").prepared.afloat.items == ()
+
+
+def test_floats_are_searched_again_where_the_file_of_the_area_says_something_else(
+    demo_world: Path, tmp_path: Path
+) -> None:
+    """And not where it says the same: the index is gone by then."""
+    index = tmp_path / "argo"
+    shutil.copytree(demo_world / "argo", index)
+    area = tmp_path / "area.geojson"
+    area.write_text(shapely.to_geojson(shapely.box(100, -10, 101, -9)))
+    first = planned(index, tmp_path, "area: {vector: area.geojson}")
+    area.write_text(shapely.to_geojson(shapely.box(11.9, 44.8, 12.1, 45.0)))
+    second = first.with_sets({"run.retries": 5})
+    assert (len(first.prepared.afloat.items), len(second.prepared.afloat.items)) == (0, 4)
+    index.rename(tmp_path / "away")
+    assert second.with_sets({"run.retries": 4}).prepared.afloat == second.prepared.afloat
 
 
 def test_the_greylist_goes_with_its_floats(demo_world: Path, tmp_path: Path) -> None:

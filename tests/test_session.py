@@ -15,7 +15,8 @@ from pipeline.plan.memory import READS_IN_FLIGHT
 from pipeline.session import Session
 from pipeline.types import Job
 from pipeline.work import Terms, assign
-from pipeline.write.catalog import ITEMS_DIGEST, ROOT_KEY, write_catalog
+from pipeline.write.catalog import ITEMS_DIGEST, write_catalog
+from pipeline.write.stac import ROOT_KEY
 from pipeline.write.store import Store
 from tests.worlds import SmallWorld
 

@@ -53,7 +53,7 @@ def test_a_client_imports_what_every_run_needs() -> None:
 
 def test_a_worker_imports_what_every_task_needs() -> None:
     found = imported(
-        "import pipeline.execute.task\nfrom pipeline.products import load_product\nload_product('sentinel2')"
+        "import pipeline.execute.worker.task\nfrom pipeline.products import load_product\nload_product('sentinel2')"
     )
     assert found & (FOR_SOME | FOR_CLIENTS) == set()
     assert "rasterio" in found

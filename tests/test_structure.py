@@ -26,12 +26,19 @@ MAX_ARGUMENTS = 6
 LONG_FILES: dict[str, tuple[int, str]] = {}
 """Files allowed more lines: path → (lines, reason)."""
 
+LONG_FUNCTIONS: dict[str, tuple[int, str]] = {
+    "tests/config/test_load.py:test_all_faults_come_at_once_in_the_order_of_the_file": (
+        66,
+        "one file with every kind of fault, and what is said of each",
+    ),
+}
+"""Functions allowed more lines: path:name → (lines, reason)."""
+
 KERNEL = "numba takes arrays one by one, not a value that holds them"
 MANY_ARGUMENTS: dict[str, tuple[int, str]] = {
     "pipeline/read/gather.py:observe": (7, "the face of the kernels below"),
     "pipeline/read/loops.py:observe_index": (7, KERNEL),
     "pipeline/read/loops.py:observe_mesh": (7, KERNEL),
-    "pipeline/results/open.py:open_results": (10, "the front door of notebooks: all but the first have a default"),
 }
 """Functions allowed more arguments: path:name → (arguments, reason)."""
 
@@ -76,8 +83,8 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-def functions() -> Iterator[tuple[str, Function]]:
-    for path in sources(*PACKAGES):
+def functions(*packages: str) -> Iterator[tuple[str, Function]]:
+    for path in sources(*packages):
         for node in ast.walk(parsed(path)):
             if isinstance(node, Function):
                 yield f"{name_of(path)}:{node.name}", node
@@ -133,14 +140,18 @@ def test_files_are_short_and_exceptions_only_shrink() -> None:
     refuse(over(lengths, MAX_FILE_LINES, LONG_FILES))
 
 
-def test_functions_are_short() -> None:
-    long = {name: (node.end_lineno or node.lineno) - node.lineno + 1 for name, node in functions()}
-    refuse(over(long, MAX_FUNCTION_LINES, {}))
+def test_functions_are_short_and_exceptions_only_shrink() -> None:
+    """Those of tests as well: a law that needs more is two, or has a helper with a name."""
+    lengths: dict[str, int] = {}
+    for name, node in functions(*PACKAGES, "tests"):
+        lengths[name] = max(lengths.get(name, 0), (node.end_lineno or node.lineno) - node.lineno + 1)
+    refuse(over(lengths, MAX_FUNCTION_LINES, LONG_FUNCTIONS))
 
 
 def test_functions_take_few_arguments_and_exceptions_only_shrink() -> None:
+    """Of the packages; what pytest gives a test, its fixtures and cases, is no argument that anybody writes."""
     counts: dict[str, int] = {}
-    for name, node in functions():
+    for name, node in functions(*PACKAGES):
         counts[name] = max(counts.get(name, 0), argument_count(node))
     refuse(over(counts, MAX_ARGUMENTS, MANY_ARGUMENTS))
 

@@ -13,7 +13,8 @@ from pipeline.checks.checksums import Checksum, compare
 from pipeline.checks.result import VERSION, Finding, Result, Subject
 from pipeline.checks.sniff import fits_suffix, sniff, suffixes
 from pipeline.checks.tally import Rule, Tally
-from pipeline.config.checks import ArrayConfig, CheckConfig, Kind, RasterConfig, TableConfig
+from pipeline.config.checks import ArrayConfig, CheckConfig, Kind, RasterConfig
+from pipeline.config.columns import TableConfig
 from pipeline.types import Json
 
 Found = tuple[tuple[Finding, ...], dict[str, Json]]

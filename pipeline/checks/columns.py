@@ -10,7 +10,7 @@ import polars as pl
 
 from pipeline.checks.result import shown
 from pipeline.checks.tally import Rule, Tally
-from pipeline.config.checks import ColumnConfig
+from pipeline.config.columns import ColumnConfig
 from pipeline.config.grades import Bounds
 
 _EXACT: Mapping[str, pl.DataType] = {

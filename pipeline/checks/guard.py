@@ -14,7 +14,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-import pipeline
 from pipeline.checks.check import fingerprint
 from pipeline.checks.checksums import Checksum
 from pipeline.checks.result import Finding, Result, Subject, from_json, shown
@@ -104,7 +103,7 @@ class Guard:
         if self._child is not None:
             return
         environ = {name: os.environ[name] for name in _KEPT if name in os.environ} | _SET
-        environ["PYTHONPATH"] = str(Path(pipeline.__path__[0]).parent)
+        environ["PYTHONPATH"] = str(Path(__file__).parents[2])
         errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the process)
         try:
             self._child = subprocess.Popen(

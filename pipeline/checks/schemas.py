@@ -14,7 +14,7 @@ from pandera.errors import SchemaError, SchemaErrorReason, SchemaErrors
 from pipeline.checks.columns import bounds_of, expected_type, range_words
 from pipeline.checks.result import listed, shown
 from pipeline.checks.tally import Rule, Tally
-from pipeline.config.checks import ColumnConfig, TableConfig, Value
+from pipeline.config.columns import ColumnConfig, TableConfig, Value
 
 
 def judge_columns(names: pl.Schema, config: TableConfig, tally: Tally, *, text: bool) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from pipeline.checks.result import Finding, shown
 from pipeline.checks.schemas import ValueSchema, judge_columns
 from pipeline.checks.seen import Seen
 from pipeline.checks.tally import Rule, Tally
-from pipeline.config.checks import TableConfig
+from pipeline.config.columns import TableConfig
 from pipeline.types import Json
 
 _BLOCK_BYTES = 4 * 2**20

@@ -9,14 +9,14 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
+from pathlib import Path
 
-import pipeline
 from pipeline.compiled import kernels
 
 
 def main() -> int:
     """Fill the cache and say what and where; exit code 1 when nothing can be kept."""
-    for module in pkgutil.walk_packages(pipeline.__path__, f"{pipeline.__name__}."):
+    for module in pkgutil.walk_packages([str(Path(__file__).parents[1])], "pipeline."):
         # Where loops stand: the layers that touch pixels. The others import what may not be installed.
         if module.name.startswith(("pipeline.ops", "pipeline.read", "pipeline.write")):
             importlib.import_module(module.name)

@@ -38,33 +38,43 @@ class AreaConfig(Section):
 
     bbox: tuple[float, float, float, float] | None = Field(
         default=None,
-        description="West, south, east, north in degrees; west greater than east crosses the antimeridian.",
+        description="A box: [west, south, east, north] in degrees; west greater than east crosses the 180th "
+        "meridian. Exactly one of bbox, vector, tiles and mgrs.",
     )
     vector: LocalFile | None = Field(
-        default=None, description="File of polygons (GeoJSON, GPKG, shapefile) in any CRS, beside the config file."
+        default=None,
+        description="In place of bbox: a file of polygons (GeoJSON, GPKG, shapefile) in any CRS; a relative path "
+        "counts from this file's folder.",
     )
-    layer: str | None = Field(default=None, description="Layer of the file, where it has several.")
+    layer: str | None = Field(default=None, description="Of vector: layer of the file, where it has several.")
     select: Mapping[str, Annotated[tuple[str | int | float | bool, ...], Field(min_length=1)]] | None = Field(
-        default=None, description="Only features that have one of these values, by attribute."
+        default=None,
+        description="Of vector: only features that have one of these values, by attribute: {name: [Nakuru, Kisumu]}.",
     )
     index: IndexRange | None = Field(
-        default=None, description="Only these rows of the file, from 0, the last excluded: 0:23 are 23 of them."
+        default=None,
+        description="Of vector: only these rows, counted from 0, the last one excluded: 0:23 are 23 of them.",
     )
     id: str | None = Field(
-        default=None, description="Attribute that names a region; nothing: one such as name, else the row's number."
+        default=None,
+        description="Of vector: attribute that names a region; nothing: one such as name, else the row's number.",
     )
     zone: str | None = Field(
         default=None,
-        description="Attribute that names a region's UTM zone for a grid of kind region, as a number, an EPSG code or "
-        "Sentinel-2 tiles (the first one's); nothing: the zone that the region's middle lies in.",
+        description="Of vector, for a grid of kind region: attribute that names a region's UTM zone, as a number, "
+        "an EPSG code or Sentinel-2 tiles (the first one's); nothing: the zone that the region's "
+        "middle lies in.",
     )
     tiles: LocalFile | None = Field(
         default=None,
-        description="CSV file with a column `tile`: ids of this grid; and maybe `Year`, for some years of a tile only. "
-        "For ttc also Year,X,Y,Y_tile,X_tile, as `groundswell request` writes it.",
+        description="In place of bbox: a CSV file with a column `tile`: ids of tiles of the grid; and maybe "
+        "`Year`, for some years of a tile only. For ttc also Year,X,Y,Y_tile,X_tile, as `groundswell "
+        "request` writes it.",
     )
     mgrs: Annotated[tuple[MgrsSquare, ...], Field(min_length=1)] | None = Field(
-        default=None, description="Sentinel-2 tiles, each as far as its files reach."
+        default=None,
+        description="In place of bbox: Sentinel-2 tiles by their names, such as [37MBU], each as far as its files "
+        "reach.",
     )
 
     @field_validator("bbox")
@@ -76,7 +86,7 @@ class AreaConfig(Section):
         if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south < north <= 90 and west != east):
             raise ValueError(
                 "allowed: [west, south, east, north] in degrees, longitudes from -180 to 180 and not equal, "
-                "latitudes from -90 to 90, south below north"
+                f"latitudes from -90 to 90, south below north{_box_advice(bbox)}"
             )
         return bbox
 
@@ -106,8 +116,12 @@ class AreaConfig(Section):
         return int(first or 0), int(last) if last else None
 
     def __str__(self) -> str:
-        parts = [f"{key} {value}" for key, value in self.model_dump(mode="json", exclude_none=True).items()]
-        return ", ".join(parts)
+        """In words, so that numbers in a wrong order show: `bbox west 10.9, south 44.6, east 11.2, north 44.8`."""
+        given = self.model_dump(mode="json", exclude_none=True)
+        if self.bbox is not None:
+            edges = zip(("west", "south", "east", "north"), self.bbox, strict=True)
+            given["bbox"] = ", ".join(f"{edge} {degrees:g}" for edge, degrees in edges)
+        return ", ".join(f"{key} {value}" for key, value in given.items())
 
 
 class GridConfig(Section):
@@ -115,18 +129,20 @@ class GridConfig(Section):
 
     kind: Literal["utm", "mgrs", "region", "geobox", "ttc"] = Field(
         default="utm",
-        description="utm: square tiles in each UTM zone, UPS at the poles. mgrs: the Sentinel-2 tiles, which overlap. "
-        "region: one tile per region of the area. geobox: a grid of your own. ttc: tree-cover tiles of 1/18 degree.",
+        description="utm: square tiles in each UTM zone, UPS at the poles. mgrs: the Sentinel-2 tiles, which "
+        "overlap. region: one tile for each polygon of the area. geobox: a grid of your own. ttc: "
+        "tree-cover tiles of 1/18 degree.",
     )
     tile_px: int | None = Field(
         default=None,
         ge=64,
-        description="Edge of a tile in pixels, a multiple of 16; nothing: 2048. For mgrs a divisor of the whole tile "
-        "(1830 gives 36 parts of 10980 pixels); nothing: the whole tile.",
+        description="Edge of a tile in pixels, a multiple of 16; nothing: 2048. For mgrs a divisor of the whole "
+        "tile (1830 gives 36 parts of its 10980 pixels); nothing: the whole tile.",
     )
     resolution_m: float = Field(default=10.0, gt=0, description="Edge of a pixel in metres.")
     crs: str | None = Field(
-        default=None, description="For geobox, and for region in place of each region's UTM zone: such as EPSG:3413."
+        default=None,
+        description="For geobox, and for region in place of each region's UTM zone: the CRS, such as EPSG:3413.",
     )
     transform: tuple[float, float, float, float, float, float] | None = Field(
         default=None,
@@ -141,7 +157,9 @@ class GridConfig(Section):
         "this key) or their centres (Landsat). Then the pixels of scenes in the region's CRS are copied, not shifted.",
     )
     shape: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = Field(
-        default=None, description="For geobox: rows, columns; tiles cover exactly these. Nothing: without end."
+        default=None,
+        description="For geobox: [rows, columns] that the tiles cover exactly; nothing: a grid without end, cut "
+        "by the area.",
     )
 
     @field_validator("tile_px")
@@ -209,6 +227,16 @@ class GridConfig(Section):
         edges_m = {"mgrs": MGRS_TILE_M, "ttc": TTC_TILE_M}
         whole = round(edges_m[self.kind] / self.resolution_m) if self.kind in edges_m else DEFAULT_TILE_PX
         return self.tile_px or whole
+
+
+def _box_advice(bbox: tuple[float, float, float, float]) -> str:
+    """What a box was probably meant to be that is none."""
+    first, second, third, fourth = bbox
+    if max(map(abs, bbox)) > 360:
+        return "; these look like metres of a projection: convert them to degrees"
+    if min(abs(second), abs(fourth)) > 90 and max(abs(first), abs(third)) <= 90:
+        return f"; the longitude comes first: write [{second:g}, {first:g}, {fourth:g}, {third:g}]"
+    return f"; write [{first:g}, {fourth:g}, {third:g}, {second:g}]" if second > fourth else ""
 
 
 def _axis_unit(crs: str) -> str | None:

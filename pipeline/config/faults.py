@@ -1,44 +1,42 @@
 """What is wrong with a config, in plain words: pydantic's errors to faults, with what is allowed read from the schema.
 
-The words come from the JSON Schema, the same one editors use, because an error of pydantic names neither the keys that
-would have been known nor the limits that were kept.
+What is allowed comes from the JSON Schema, the same one editors use, because an error of pydantic names neither the
+keys that would have been known nor the limits that were kept.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
 from typing import get_args
 
 from pydantic_core import ErrorDetails
 from pydantic_core.core_schema import ErrorType
 
-from pipeline.config.document import Document, KeyPath, dotted, show
+from pipeline.config.advice import did_you_mean, key_advice, value_advice
+from pipeline.config.document import Document, KeyPath, show
+from pipeline.config.words import alternatives, choices_of, describe
 from pipeline.types import Json
 
 _KNOWN_ERRORS = frozenset(get_args(ErrorType)) - {"value_error", "assertion_error"}
 _LONG_TEXT = 4
-_LIMITS = {
-    "minimum": "at least {}",
-    "exclusiveMinimum": "more than {}",
-    "maximum": "at most {}",
-    "exclusiveMaximum": "less than {}",
-    "multipleOf": "a multiple of {}",
-    "minLength": "at least {} long",
-    "minItems": "at least {} of them",
-    "minProperties": "at least {} of them",
-}
 
 
 def explain(document: Document, errors: Iterable[ErrorDetails], schema: Json) -> None:
     """Add a fault to the document for each error; one at a value that is at fault already says nothing new."""
+    errors = list(errors)
     known = {fault.path for fault in document.faults}
+    misspelt = set(_misspelt(document, errors, schema))
     for error in errors:
         path = locate(document, error)
         # A section's own rule cannot judge values that could not be read.
         judged = error["type"] in _KNOWN_ERRORS or all(at[: len(path)] != path for at in known)
-        if path not in known and judged and not _is_echo(document, error, path):
+        if (
+            path not in known
+            and not (path in misspelt and _is_missing_key(error))
+            and judged
+            and not _is_echo(document, error, path)
+        ):
             document.fail(path, _words(document, error, path, schema))
 
 
@@ -57,14 +55,19 @@ def hint(document: Document, path: KeyPath, allowed: Iterable[str]) -> str:
     return "" if path in document.variables else did_you_mean(document.get(path), allowed)
 
 
-def did_you_mean(found: Json, allowed: Iterable[str]) -> str:
-    """` (did you mean X?)` for the nearest of the allowed words, else nothing."""
-    close = get_close_matches(found, list(allowed), n=1) if isinstance(found, str) else []
-    return f" (did you mean {close[0]}?)" if close else ""
-
-
 def _is_missing_key(error: ErrorDetails) -> bool:
     return error["type"] == "missing" and isinstance(error["loc"][-1], str)
+
+
+def _misspelt(document: Document, errors: Iterable[ErrorDetails], schema: Json) -> Iterator[KeyPath]:
+    """Paths of keys that unknown ones seem to stand for: to call them missing as well says nothing new."""
+    for error in errors:
+        if error["type"] == "extra_forbidden":
+            path = locate(document, error)
+            allowed = [key for s in _opened(document, path[:-1], schema) for key in s.get("properties", {})]
+            meant = re.search(r"did you mean (\S+)\?", did_you_mean(path[-1], allowed))
+            if meant and document.get((*path[:-1], meant[1])) is None:
+                yield (*path[:-1], meant[1])
 
 
 def _is_echo(document: Document, error: ErrorDetails, path: KeyPath) -> bool:
@@ -77,23 +80,41 @@ def _words(document: Document, error: ErrorDetails, path: KeyPath, schema: Json)
     here = _schemas_at(document, path, schema)
     kind = error["type"]
     if kind == "extra_forbidden":
-        allowed = list({key: None for s in _opened(document, path[:-1], schema) for key in s.get("properties", {})})
-        return f"unknown key{did_you_mean(path[-1], allowed)}; allowed: {', '.join(allowed)}"
+        around = _opened(document, path[:-1], schema)
+        allowed = list({key: None for s in around for key in s.get("properties", {})})
+        meant = did_you_mean(path[-1], allowed) or key_advice(str(path[-1]), around, schema)
+        return f"unknown key{meant}; allowed: {', '.join(allowed)}"
     if _is_missing_key(error):
-        about = {f" ({s['description'].rstrip('.')})" for s in here if "description" in s}
-        return f"missing; required: {_describe(schema, here)}{about.pop() if len(about) == 1 else ''}"
+        about = {
+            f" ({re.split('; nothing|; required', s['description'])[0].rstrip('.')})"
+            for s in here
+            if "description" in s
+        }
+        return f"missing; required: {describe(schema, here)}{about.pop() if len(about) == 1 else ''}"
     if error["loc"] and error["loc"][-1] == "[key]":
         names = [s["propertyNames"] for s in _opened(document, path[:-1], schema) if "propertyNames" in s]
-        return f"found the name {show(path[-1])}; allowed: {_describe(schema, names)}"
-    leaves = list(_leaves(schema, here))
-    elements = list(_leaves(schema, [leaf["items"] for leaf in leaves if "items" in leaf]))
-    secret = any(leaf.get("format") == "password" for leaf in leaves + elements)
+        return f"found the name {show(path[-1])}; allowed: {describe(schema, names)}"
+    leaves = list(alternatives(schema, here))
+    elements = list(alternatives(schema, [leaf["items"] for leaf in leaves if "items" in leaf]))
+    secret = any(leaf.get("format") == "password" for leaf in here + leaves + elements)
     found = "a hidden value" if secret else document.show(path)
     if kind not in _KNOWN_ERRORS:
         text = _without_values(document, path, str(error.get("ctx", {}).get("error", error["msg"])))
-        return text if isinstance(document.get(path), dict) else f"found {found}; {text}"
-    choices = [str(choice) for leaf in leaves for choice in _choices(leaf)]
-    return f"found {found}{hint(document, path, choices)}; allowed: {_describe(schema, here)}"
+        hidden = secret or any(at[: len(path)] == path for at in document.variables)
+        advice = "" if hidden else value_advice(path, document.get(path), leaves, schema)
+        return text if isinstance(document.get(path), dict) else f"found {found}; {text}{advice}"
+    choices = [str(choice) for leaf in leaves for choice in choices_of(leaf) or leaf.get("examples", ())]
+    meant = hint(document, path, choices) or _synonym(document, path, leaves)
+    hidden = secret or bool(meant) or any(at[: len(path)] == path for at in document.variables)
+    advice = "" if hidden else value_advice(path, document.get(path), leaves, schema)
+    return f"found {found}{meant}; allowed: {describe(schema, here)}{advice}"
+
+
+def _synonym(document: Document, path: KeyPath, leaves: Iterable[Json]) -> str:
+    """` (did you mean X?)` for another program's name of an allowed word."""
+    found = document.get(path)
+    meant = [leaf["synonyms"][found] for leaf in leaves if isinstance(found, str) and found in leaf.get("synonyms", {})]
+    return f" (did you mean {meant[0]}?)" if meant and path not in document.variables else ""
 
 
 def _without_values(document: Document, path: KeyPath, text: str) -> str:
@@ -117,7 +138,7 @@ def _schemas_at(document: Document, path: KeyPath, schema: Json) -> list[Json]:
 
 def _opened(document: Document, path: KeyPath, schema: Json) -> list[Json]:
     """The alternatives for the value at a path; of products and clusters, the one whose kind the data names."""
-    leaves = list(_leaves(schema, _schemas_at(document, path, schema)))
+    leaves = list(alternatives(schema, _schemas_at(document, path, schema)))
     for key in ("product", "backend"):
         kind = document.get((*path, key))
         named = [s for s in leaves if _is_kind(s.get("properties", {}).get(key, {}), kind)]
@@ -128,7 +149,7 @@ def _opened(document: Document, path: KeyPath, schema: Json) -> list[Json]:
 
 def _is_kind(schema: Json, kind: Json) -> bool:
     """Whether a value, or the default in its place, is of the choices of a key."""
-    return (schema.get("default") if kind is None else kind) in _choices(schema)
+    return (schema.get("default") if kind is None else kind) in choices_of(schema)
 
 
 def _children(schema: Json, step: str | int) -> Iterator[Json]:
@@ -140,47 +161,3 @@ def _children(schema: Json, step: str | int) -> Iterator[Json]:
     else:
         candidates = [*schema.get("patternProperties", {}).values(), schema.get("additionalProperties")]
     yield from (candidate for candidate in candidates if isinstance(candidate, dict))
-
-
-def _leaves(schema: Json, schemas: Iterable[Json]) -> Iterator[Json]:
-    """The alternatives of some schemas: references followed, unions opened."""
-    for one in schemas:
-        union = [] if "properties" in one else [*one.get("anyOf", []), *one.get("oneOf", [])]
-        if "$ref" in one:
-            yield from _leaves(schema, [schema["$defs"][one["$ref"].rpartition("/")[2]]])
-        elif union:
-            yield from _leaves(schema, union)
-        else:
-            yield one
-
-
-def _choices(schema: Json) -> list[Json]:
-    return schema.get("enum") or ([schema["const"]] if "const" in schema else [])
-
-
-def _describe(schema: Json, schemas: Iterable[Json]) -> str:
-    """What schemas allow, such as `a whole number, at least 64, a multiple of 16`."""
-    leaves = list(_leaves(schema, schemas))
-    choices = list(dict.fromkeys(str(choice) for leaf in leaves for choice in _choices(leaf)))
-    others = [_phrase(schema, leaf) for leaf in leaves if not _choices(leaf) and leaf.get("type") != "null"]
-    one_of = [f"one of {', '.join(choices)}" if len(choices) > 1 else choices[0]] if choices else []
-    return ", or ".join(dict.fromkeys(one_of + others)) or "nothing"
-
-
-def _phrase(schema: Json, leaf: Json) -> str:
-    limits = [words.format(leaf[key]) for key, words in _LIMITS.items() if key in leaf]
-    kind = leaf.get("type")
-    if kind == "string":
-        plain = {"date": "a date such as 2024-06-01", "date-time": "a time such as 2024-06-01T12:00:00Z"}
-        phrase = plain.get(leaf.get("format", ""), leaf.get("patternErrorMessage", "text"))
-    elif kind == "array":
-        parts = leaf.get("prefixItems") or [leaf.get("items", {})]
-        inner = ", ".join(dict.fromkeys(_describe(schema, [part]) for part in parts))
-        phrase = f"a list of {len(parts)}: {inner}" if "prefixItems" in leaf else f"a list, each {inner}"
-        limits = [] if "prefixItems" in leaf else limits
-    elif kind == "object" and leaf.get("properties"):
-        phrase = f"a mapping with the keys {', '.join(map(dotted, ((key,) for key in leaf['properties'])))}"
-    else:
-        words = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "object": "a mapping"}
-        phrase = words.get(str(kind), "any value")
-    return ", ".join([phrase, *limits])

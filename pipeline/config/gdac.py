@@ -71,34 +71,46 @@ class GdacKeys(Section):
     gdac: Mirrors | None = Field(
         default=None,
         min_length=1,
-        description="Addresses of Argo GDACs with the same data, tried in turn: https://, ftp://, s3:// or a folder.",
+        description="In place of stac: addresses of Argo data centres (GDACs) with the same data, tried in turn: "
+        "https://, ftp://, s3:// or a folder.",
     )
     dac: tuple[Annotated[str, Field(pattern=r"^[a-z]+$", json_schema_extra=_DAC)], ...] = Field(
-        default=(), description="Only floats of these national data centres, such as incois; nothing: all."
+        default=(), description="With gdac: only floats of these national data centres, such as [incois]; nothing: all."
     )
-    floats: Wmos = Field(default=(), description="Only these floats, by WMO number; nothing: all.")
+    floats: Wmos = Field(default=(), description="With gdac: only these floats, by WMO number; nothing: all.")
     kinds: tuple[Kind, ...] = Field(
-        default=("core",), min_length=1, description="Files of which kind: core (CTD), bgc (B-files) or synthetic."
+        default=("core",),
+        min_length=1,
+        description="With gdac: kinds of files: core (pressure, temperature, salinity), bgc (biogeochemical "
+        "B-files), synthetic (all parameters of a float on one axis).",
     )
     parameters: tuple[ArgoName, ...] = Field(
-        default=(), description="Of bgc and synthetic files, only those with one of these parameters; nothing: all."
+        default=(),
+        description="With gdac: of bgc and synthetic files, only those with one of these parameters, such as "
+        "DOXY; nothing: all.",
     )
     mirror: LocalFile | None = Field(
         default=None,
-        description="Folder that the files are copied to before they are read, only what is new; nothing: no copy.",
+        description="With gdac: folder that the files are copied to before they are read, only what is new; "
+        "nothing: workers read the GDAC itself.",
     )
     download: bool = Field(
         default=True, description="With mirror: whether a run brings the copy up to date before it plans."
     )
     unlisted: Literal["report", "read"] = Field(
-        default="report", description="Profile files of a folder that its index does not list: named, or read too."
+        default="report",
+        description="With gdac: profile files in a folder that its index does not list: named (report), or read "
+        "too (read).",
     )
     multi_profile: Literal["never", "auto", "always"] = Field(
         default="never",
-        description="A float's core profiles as one `_prof.nc`, which holds primary profiles only: never, where it "
-        "saves many files (auto), or always.",
+        description="With gdac: read a float's core profiles as its one _prof.nc, which holds primary profiles "
+        "only: never, auto (where it saves many files) or always.",
     )
-    limit: int | None = Field(default=None, ge=1, description="At most so many cycles, for trying out.")
+    limit: int | None = Field(
+        default=None, ge=1, description="With gdac: at most this many cycles, for trying out; nothing: all."
+    )
     index: Literal["global", "week"] = Field(
-        default="global", description="Index that is read: of everything, or of what changed within about a week."
+        default="global",
+        description="With gdac: index that is read: global (everything), or week (what changed within about a week).",
     )

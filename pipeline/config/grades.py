@@ -28,8 +28,9 @@ _SHARE: Json = {"type": "number", "minimum": 0, "maximum": 1}
 
 def _either(of: Json) -> Json:
     """A limit, or what of it is a warning and what a failure."""
-    both = {"type": "object", "properties": {"warn": of, "fail": of}, "additionalProperties": False}
-    return {"anyOf": [of, both]}
+    about = {"warn": "Beyond it is a warning; nothing: never.", "fail": "Beyond it is a failure; nothing: never."}
+    keys = {key: {"anyOf": [of, {"type": "null"}], "default": None, "description": about[key]} for key in about}
+    return {"anyOf": [of, {"type": "object", "properties": keys, "additionalProperties": False}]}
 
 
 def _graded(value: object) -> object:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,6 +19,8 @@ from pydantic_core import ErrorDetails
 from pipeline.config.document import Document, KeyPath, Place, mask_credentials
 from pipeline.config.events import EventsConfig
 from pipeline.config.faults import explain, hint, locate
+from pipeline.config.fill import fill_name, fill_run
+from pipeline.config.given import ConfigSource
 from pipeline.config.model import DEFAULT_REGION, ProductConfig, RunConfig
 from pipeline.config.yamlsource import assign, read_document
 from pipeline.types import Json
@@ -26,9 +29,12 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def load_config(
-    path: Path, product_models: Mapping[str, type[ProductConfig]], sets: Sequence[str] = (), output: str | None = None
+    path: ConfigSource,
+    product_models: Mapping[str, type[ProductConfig]],
+    sets: Sequence[str] = (),
+    output: str | None = None,
 ) -> RunConfig:
-    """Read a config file, replace what `sets` (`key.path=value`) and `output` say, and check all of it.
+    """Read a config, replace what `sets` (`key.path=value`) and `output` say, and check all of it.
 
     Raises ConfigError with every fault, one a line; no message holds a value that came from the environment.
     """
@@ -38,9 +44,10 @@ def load_config(
     if output is not None:
         document.clear(("output",), Place.option("--output"))
         document.store(("output",), output)
+    fill_run(document, path, product_models)
     context = {"folder": path.parent, "products": product_models}
     config, errors = _checked(document, RunConfig, context)
-    explain(document, errors, config_schema(product_models) if errors else {})
+    explain(document, errors, _schema_of(tuple(product_models.items())) if errors else {})
     _check_references(document)
     if config is None or document.faults:
         raise document.error()
@@ -56,6 +63,7 @@ def load_events(path: Path, sets: Sequence[str] = ()) -> EventsConfig:
     document = read_document(path)
     for assignment in sets:
         assign(document, assignment)
+    fill_name(document, path)
     config, errors = _checked(document, EventsConfig, {"folder": path.parent})
     explain(document, errors, events_schema() if errors else {})
     if config is None or document.faults:
@@ -84,13 +92,21 @@ def redacted(config: RunConfig) -> dict[str, Json]:
 
 def config_schema(product_models: Mapping[str, type[ProductConfig]]) -> dict[str, Json]:
     """The JSON Schema (Draft 2020-12) of a config file whose products are of the given kinds."""
-    models: list[type[BaseModel]] = [RunConfig, *product_models.values()]
+    return copy.deepcopy(_schema_of(tuple(product_models.items())))
+
+
+@cache
+def _schema_of(product_models: tuple[tuple[str, type[ProductConfig]], ...]) -> dict[str, Json]:
+    """Made once, for every message needs it; nobody may change it."""
+    models: list[type[BaseModel]] = [RunConfig, *(model for _, model in product_models)]
     references, schema = models_json_schema([(model, "validation") for model in models])
     definitions: dict[str, Json] = schema["$defs"]
     run: dict[str, Json] = definitions.pop("RunConfig")
     kinds = [references[(model, "validation")] for model in models[1:]]
     run["properties"]["products"]["items"] = {"oneOf": kinds}
     definitions.pop("ProductConfig")  # the base of products, which nothing refers to any more
+    for (kind, _), reference in zip(product_models, kinds, strict=True):
+        definitions[reference["$ref"].rpartition("/")[2]]["properties"]["name"]["default"] = kind
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return head | run | {"title": "Groundswell run", "$defs": definitions}
 
@@ -148,9 +164,10 @@ def _check_references(document: Document) -> None:
     products = document.get(("products",))
     entries = [_mapping(product) for product in products] if isinstance(products, list) else []
     used = [product.get("source") for product in entries]
+    readable = all(isinstance(source, dict) for source in sources.values()) and bool(sources)
     named: dict[str, int] = {}
     for i, product in enumerate(entries):
-        if isinstance(used[i], str) and used[i] not in sources:
+        if isinstance(used[i], str) and used[i] not in sources and readable:
             path: KeyPath = ("products", i, "source")
             allowed = f"allowed: a source, of {', '.join(sources) or 'none'}"
             document.fail(path, f"found {document.show(path)}{hint(document, path, sources)}; {allowed}")
@@ -161,7 +178,11 @@ def _check_references(document: Document) -> None:
             other = f"products.{named[name.casefold()]} has that name too"
             document.fail(path, f"found {document.show(path)}, but {other}; allowed: a `name:` of its own")
     _check_inputs(document, entries)
-    told = all(isinstance(name, str) or "inputs" in entry for name, entry in zip(used, entries, strict=True))
+    # A source that one of these may mean, were it written as it should be, is not called unused.
+    known = (
+        readable and bool(entries) and all(name is None or (isinstance(name, str) and name in sources) for name in used)
+    )
+    told = known and all(isinstance(name, str) or "inputs" in entry for name, entry in zip(used, entries, strict=True))
     for source in sources:
         if source not in used and told:
             document.fail(("sources", source), "found a source that no product uses; allowed: only sources in use")
@@ -169,7 +190,7 @@ def _check_references(document: Document) -> None:
     regions = [document.get(place) for place in places]
     shown = [DEFAULT_REGION, *(document.show(place) for place in places if isinstance(document.get(place), str))]
     for region in clusters:
-        if region != DEFAULT_REGION and region not in regions:
+        if region != DEFAULT_REGION and region not in regions and isinstance(clusters[region], dict):
             document.fail(("clusters", region), f"found a region of no source; allowed: {', '.join(shown)}")
 
 

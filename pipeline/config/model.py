@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
+    ConfigDict,
     Field,
     PrivateAttr,
     SerializeAsAny,
@@ -27,7 +28,7 @@ from pipeline.config.clusters import AnyCluster, ClusterConfig, LocalCluster
 from pipeline.config.document import KeyPath
 from pipeline.config.period import PeriodConfig
 from pipeline.config.quality import QualityConfig
-from pipeline.config.section import Section
+from pipeline.config.section import Section, may_be_left_out
 from pipeline.config.source import OutputStorageConfig, SourceConfig
 from pipeline.config.stores import StoresConfig
 from pipeline.config.values import NAME_PATTERN, NAME_WORDS, FolderOrBucket, Name
@@ -36,6 +37,10 @@ from pipeline.config.write import WriteConfig
 DEFAULT_REGION = "default"
 """Where sources without a region lie, and the `clusters:` entry of regions without their own."""
 
+SOURCE = (
+    "Name of the entry under `sources:` that it is made from; nothing: the one of the product's own name, else the "
+    "only one that it can be made from."
+)
 _BY_NAME: dict[str, Any] = {
     "additionalProperties": False,
     "propertyNames": {"type": "string", "pattern": NAME_PATTERN, "patternErrorMessage": NAME_WORDS},
@@ -59,13 +64,21 @@ class ProductConfig(Section):
     product: str = Field(description="Kind of product.")
     name: Name = Field(
         default_factory=lambda data: data["product"],
-        description="Unique in the run and used in paths; default: the kind.",
+        description="Name of the product in paths, and in `inputs` of others; unique in the run; nothing: its kind.",
     )
-    grid: GridConfig | None = Field(default=None, description="In place of the run's grid.")
-    period: PeriodConfig | None = Field(default=None, description="In place of the run's period.")
-    missing_assets: MissingAssetsConfig | None = Field(default=None, description="In place of run.missing_assets.")
-    write: WriteConfig | None = Field(default=None, description="In place of the run's write.")
-    quality: QualityConfig | None = Field(default=None, description="Its keys in place of those of run.quality.")
+    grid: GridConfig | None = Field(
+        default=None, description="Tiles and pixels of this product; nothing: the run's grid."
+    )
+    period: PeriodConfig | None = Field(default=None, description="Periods of this product; nothing: the run's period.")
+    missing_assets: MissingAssetsConfig | None = Field(
+        default=None, description="What its jobs do when inputs cannot be read; nothing: run.missing_assets."
+    )
+    write: WriteConfig | None = Field(default=None, description="Formats of this product; nothing: the run's write.")
+    quality: QualityConfig | None = Field(
+        default=None,
+        description="Limits of this product: the keys given here count in place of those of run.quality; nothing: "
+        "all of run.quality.",
+    )
 
     @field_serializer("quality")
     def _given(self, quality: QualityConfig | None) -> dict[str, Any] | None:
@@ -86,7 +99,9 @@ class ProductConfig(Section):
 class SourceProduct(ProductConfig):
     """Base of what is made from the items of a source."""
 
-    source: str = Field(description="Name of the source it is made from.")
+    model_config = ConfigDict(json_schema_extra=may_be_left_out("source"))
+
+    source: str = Field(description=SOURCE)
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -97,10 +112,11 @@ class DerivedProduct(ProductConfig):
     """Base of what is made from other products of the run, tile by tile."""
 
     inputs: Annotated[tuple[Name, ...], Field(min_length=1)] = Field(
-        description="Names of the products it is made from; they write COG."
+        description="Names of the products of this run that it is made from, on the same grid; they write COG."
     )
     allow_not_terrain_corrected: bool = Field(
-        default=False, description="Take radar that is not terrain corrected (sentinel1 with kind: grd) as well."
+        default=False,
+        description="Whether radar that is not terrain corrected (sentinel1 with kind: grd) is taken as an input.",
     )
 
     @property
@@ -125,38 +141,74 @@ def _product_of_kind(value: object, handler: ValidatorFunctionWrapHandler, info:
 class RunConfig(Section):
     """One run: what to make, from where, for which area and time, and where it is written."""
 
-    name: Name = Field(description="Name of the run.")
+    model_config = ConfigDict(json_schema_extra=may_be_left_out("name", "output", "period"))
+
+    name: Name = Field(
+        description="Name of the run, in records and reports; nothing: the name of this file without its ending."
+    )
     output: FolderOrBucket = Field(
-        description="Where it is written; a relative folder counts from the current directory."
+        description="Where everything is written: a folder (a relative one counts from the current directory) or "
+        "s3://bucket/prefix; nothing: ./out/ and the run's name."
     )
     storage: OutputStorageConfig = Field(
-        default=OutputStorageConfig(), description="How to reach the output where it is on S3."
+        default=OutputStorageConfig(),
+        description="How to reach the output where it lies on S3: endpoint, profile, region.",
     )
     area: AreaConfig | None = Field(
-        default=None, description="Where; may be left out where every grid is a geobox with a shape."
+        default=None,
+        description="Where on Earth. May be left out where no product needs it: Argo floats, and a grid of kind "
+        "geobox with a shape.",
     )
-    grid: GridConfig = Field(default=GridConfig(), description="The tiles and their pixels.")
-    period: PeriodConfig = Field(description="When.")
+    grid: GridConfig = Field(
+        default=GridConfig(),
+        description="Into which tiles the area is cut, and the size and CRS of their pixels; nothing: UTM tiles "
+        "of 2048 x 2048 pixels of 10 m.",
+    )
+    period: PeriodConfig = Field(
+        description="When: from start to end, cut into months, years or other periods; nothing, where every product is "
+        "without time (dem) or takes floats (argo): all times."
+    )
     sources: Mapping[Name, SourceConfig] = Field(
-        min_length=1, description="Where data comes from, by a name of your own.", json_schema_extra=_BY_NAME
+        min_length=1,
+        description="Where data comes from, each by a name of your own that products refer to.",
+        json_schema_extra=_BY_NAME,
     )
     products: tuple[Annotated[SerializeAsAny[ProductConfig], WrapValidator(_product_of_kind)], ...] = Field(
-        min_length=1, description="What to make."
+        min_length=1, description="What to make, one entry a product; `product:` says which kind."
     )
-    write: WriteConfig = Field(default=WriteConfig(), description="What is written.")
+    write: WriteConfig = Field(default=WriteConfig(), description="In which formats results are written; nothing: COG.")
     clusters: Mapping[Name, ClusterConfig] = Field(
-        default={}, description="Clusters by region; `default` serves the others.", json_schema_extra=_BY_NAME
+        default={},
+        description="On which machines jobs run, by cloud region; `default` serves regions without an entry; "
+        "nothing: this machine.",
+        json_schema_extra=_BY_NAME,
     )
-    run: RunSettings = Field(default=RunSettings(), description="How jobs are run.")
-    stores: StoresConfig | None = Field(default=None, description="Databases that show what is committed of profiles.")
+    run: RunSettings = Field(
+        default=RunSettings(),
+        description="How jobs are run: retries, budget, limits of time, quality, progress, notices.",
+    )
+    stores: StoresConfig | None = Field(
+        default=None,
+        description="Databases (PostgreSQL, Redis) that hold the committed profiles of floats for `groundswell "
+        "serve`; nothing: none.",
+    )
 
     _variables: dict[KeyPath, str] = PrivateAttr(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Names alone: what came from the environment must not end up in the output of a notebook's cell."""
+        return f"RunConfig({self.name}: {', '.join(entry.name for entry in self.products)})"
+
+    __str__ = __repr__
 
     @model_validator(mode="after")
     def _has_an_area(self) -> Self:
         tiled = [product for product in self.products if not (product.afloat or product.whole)]
         if self.area is None and any(self.grid_of(product).needs_area for product in tiled):
-            raise ValueError("found no area; allowed: an area, and none only with grid: {kind: geobox, shape: ...}")
+            raise ValueError(
+                "found no area; required: such as area: {bbox: [west, south, east, north]}; allowed: none only with "
+                "grid: {kind: geobox, shape: ...}"
+            )
         return self
 
     @model_validator(mode="after")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pipeline.config.aliases import gdac_sets, run_sets
 from pipeline.config.document import mask_credentials
+from pipeline.config.given import ConfigSource, Given
 
 _SECRETS = {"dsn", "url", "secret", "webhook"}
 """Last parts of the keys whose values are not shown, wherever they come from."""
@@ -20,7 +21,7 @@ _HOLDS = re.compile(rf"""\b(?:{"|".join(sorted(_SECRETS))})\b["']?\s*:""")
 class Options:
     """The command line of a run; every field but the config may be left out."""
 
-    config: Path
+    config: ConfigSource
     dry_run: bool = False
     yes: bool = False
     overwrite: bool = False
@@ -46,7 +47,12 @@ class Options:
 
     @property
     def command(self) -> tuple[str, ...]:
-        """The words that start such a run again, without secrets; what is asked of one time only is left out."""
+        """The words that start such a run again, without secrets; what is asked of one time only is left out.
+
+        None for a config that is no file.
+        """
+        if isinstance(self.config, Given):
+            return ()
         words = ["python", "-m", "pipeline.run", str(self.config)]
         for one in self.all_sets:
             key, _, value = one.partition("=")

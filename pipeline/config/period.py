@@ -26,6 +26,8 @@ _EARLIEST, _LATEST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=
 
 def _for_editors(schema: Json) -> None:
     del schema["required"]
+    for key in ("start", "end"):
+        schema["properties"][key]["default"] = None
     schema["oneOf"] = [{"required": ["start", "end"]}, {"required": ["periods"]}]
 
 
@@ -34,27 +36,36 @@ class PeriodConfig(Section):
 
     model_config = ConfigDict(json_schema_extra=_for_editors)
 
-    start: UtcTime = Field(description="First moment, included.")
-    end: UtcTime = Field(description="Last moment, excluded.")
+    start: UtcTime = Field(
+        description="First moment, included: a date or a time, in UTC where it names no zone; required unless "
+        "periods is given."
+    )
+    end: UtcTime = Field(
+        description="First moment after the last one (excluded): 2024-07-01 ends with 30 June; required unless "
+        "periods is given."
+    )
     every: Literal["day", "dekad", "15d", "month", "quarter", "season", "year", "span"] = Field(
         default="month",
-        description="One output per day, dekad (days 1-10, 11-20, 21-end of a month), 15d (15 days from 1 January, 24 "
-        "a year, the last runs to the year's end), month, quarter, season (DJF to SON; DJF has the year of its "
-        "January) or year of the calendar, or one for the span.",
+        description="One output per day, dekad (days 1-10, 11-20, 21-end of a month), 15d (15 days from 1 "
+        "January, 24 a year, the last runs to the year's end), month, quarter, season (DJF, MAM, JJA, "
+        "SON; DJF has the year of its January) or year of the calendar, or one for the whole span.",
     )
     windows: tuple[tuple[MonthDay, MonthDay], ...] | None = Field(
         default=None,
         min_length=1,
-        description="With every: year, these parts of each year that begin within start and end: [[01-15, 03-16]], "
-        "months and days, ends excluded.",
+        description="With every: year, only these parts of each year, [[01-15, 03-16]]: month-day, ends excluded; "
+        "those that begin between start and end.",
     )
     pad_days: tuple[Days, Days] | None = Field(
         default=None,
-        description="Days before and after each period that also belong to it; its name stays, and the periods of one "
-        "entry may share days then.",
+        description="[before, after]: days around each period whose scenes belong to it too; its name stays, and "
+        "periods may then share days; nothing: none.",
     )
     periods: Spans | None = Field(
-        default=None, min_length=1, description="Instead of the others: your own [[start, end], ...], ends excluded."
+        default=None,
+        min_length=1,
+        description="In place of start, end, every and windows: periods of your own, [[start, end], ...], ends "
+        "excluded.",
     )
 
     @model_validator(mode="before")
@@ -66,7 +77,7 @@ class PeriodConfig(Section):
         data = {**data, **{key: _tupled(data[key]) for key in ("windows", "pad_days") if key in data}}
         if data.get("periods") is None:
             return data
-        beside = [key for key in ("start", "end", "every", "windows") if key in data]
+        beside = [key for key in ("start", "end", "every", "windows") if data.get(key) is not None]
         if beside:
             raise ValueError(f"found periods beside {' and '.join(beside)}; allowed: periods alone, or start and end")
         listed = _tupled(data["periods"])
@@ -82,7 +93,8 @@ class PeriodConfig(Section):
     @classmethod
     def _after_start(cls, end: UtcTime, info: ValidationInfo) -> UtcTime:
         if "start" in info.data and end <= info.data["start"]:
-            raise ValueError("allowed: a date or time later than period.start, for the end is excluded")
+            meant = "for one day write the day after it" if end == info.data["start"] else "are they swapped?"
+            raise ValueError(f"allowed: a date or time later than period.start, for the end is excluded; {meant}")
         if end > _LATEST:
             raise ValueError(f"allowed: nothing after {_LATEST:%Y-%m-%d}")
         return end

@@ -35,31 +35,35 @@ class _Limits(Section):
 class Least(_Limits):
     """A number that should not be smaller."""
 
-    warn: Positive | None = Field(default=None, description="Below this a tile is marked; nothing: never.")
-    fail: Positive | None = Field(default=None, description="Below this a tile fails; nothing: never.")
+    warn: Positive | None = Field(default=None, description="Below this number a tile is marked; nothing: never.")
+    fail: Positive | None = Field(default=None, description="Below this number a tile fails; nothing: never.")
 
 
 class LeastFraction(_Limits):
     """A share that should not be smaller."""
 
-    warn: Fraction | None = Field(default=None, description="Below this a tile is marked; nothing: never.")
-    fail: Fraction | None = Field(default=None, description="Below this a tile fails; nothing: never.")
+    warn: Fraction | None = Field(
+        default=None, description="Below this share (0 to 1) a tile is marked; nothing: never."
+    )
+    fail: Fraction | None = Field(default=None, description="Below this share (0 to 1) a tile fails; nothing: never.")
 
 
 class Most(_Limits):
     """A number that should not be larger."""
 
     below = False
-    warn: Positive | None = Field(default=None, description="Above this a tile is marked; nothing: never.")
-    fail: Positive | None = Field(default=None, description="Above this a tile fails; nothing: never.")
+    warn: Positive | None = Field(default=None, description="Above this number a tile is marked; nothing: never.")
+    fail: Positive | None = Field(default=None, description="Above this number a tile fails; nothing: never.")
 
 
 class MostFraction(_Limits):
     """A share that should not be larger."""
 
     below = False
-    warn: Fraction | None = Field(default=None, description="Above this a tile is marked; nothing: never.")
-    fail: Fraction | None = Field(default=None, description="Above this a tile fails; nothing: never.")
+    warn: Fraction | None = Field(
+        default=None, description="Above this share (0 to 1) a tile is marked; nothing: never."
+    )
+    fail: Fraction | None = Field(default=None, description="Above this share (0 to 1) a tile fails; nothing: never.")
 
 
 Limit = Least | LeastFraction | Most | MostFraction
@@ -68,8 +72,10 @@ Limit = Least | LeastFraction | Most | MostFraction
 class Within(Section):
     """Between which physical values all of a band's numbers should lie."""
 
-    warn: Bounds | None = Field(default=None, description="[lowest, highest]; beyond, a tile is marked.")
-    fail: Bounds | None = Field(default=None, description="[lowest, highest]; beyond, a tile fails.")
+    warn: Bounds | None = Field(
+        default=None, description="[lowest, highest]; beyond, a tile is marked; nothing: never."
+    )
+    fail: Bounds | None = Field(default=None, description="[lowest, highest]; beyond, a tile fails; nothing: never.")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -85,30 +91,37 @@ class QualityConfig(Section):
     """Limits of what is measured of every tile and period; a limit that is changed makes nothing again."""
 
     min_valid_fraction: LeastFraction = Field(
-        default=LeastFraction(), description="Share of the tile's pixels that have a number."
+        default=LeastFraction(),
+        description="Limits {warn: 0.5, fail: 0.1} of the share of the tile's pixels that have a value.",
     )
-    min_observations: Least = Field(default=Least(warn=0.5), description="Observations of a pixel, on average.")
+    min_observations: Least = Field(
+        default=Least(warn=0.5), description="Limits of the mean number of observations of a pixel."
+    )
     max_cloud_fraction: MostFraction = Field(
-        default=MostFraction(), description="Share of the observed pixels that were masked as cloud."
+        default=MostFraction(), description="Limits of the share of the observed pixels that were masked as cloud."
     )
     max_missing_fraction: MostFraction = Field(
-        default=MostFraction(warn=0), description="Share of the inputs that could not be read."
+        default=MostFraction(warn=0), description="Limits of the share of the inputs that could not be read."
     )
     max_edge_difference: Most = Field(
         default=Most(warn=3),
-        description="Step across the edge to a committed neighbour, in steps from row to row within the tiles: about "
-        "1 where there is no seam.",
+        description="Limits of the step across the edge to a committed neighbour, in units of the usual step from "
+        "row to row: about 1 where there is no seam.",
     )
-    offset_in_doubt: Level = Field(default="warn", description="When a scene's radiometric offset is in doubt.")
-    empty: Level = Field(default="warn", description="When no pixel of the tile has a number.")
+    offset_in_doubt: Level = Field(
+        default="warn",
+        description="What a tile counts of which a scene's radiometric offset is in doubt: pass, warn or fail.",
+    )
+    empty: Level = Field(default="warn", description="What a tile counts that has no value at all: pass, warn or fail.")
     band_ranges: Mapping[str, Within] = Field(
-        default={}, description="By band: between which physical values (stored * scale + offset) it should lie."
+        default={},
+        description="By band, limits of its physical values (stored * scale + offset): {red: {warn: [0, 0.6]}}.",
     )
-    edges: bool = Field(default=True, description="Whether edges are compared with committed neighbours.")
+    edges: bool = Field(default=True, description="Whether edges are compared with those of committed neighbours.")
     on_fail: Literal["refuse", "commit"] = Field(
         default="refuse",
-        description="What becomes of a tile that fails: refuse ends its job as failed with nothing committed, commit "
-        "publishes it marked as failed.",
+        description="refuse: a tile that fails is not committed and its job counts as failed; commit: it is "
+        "committed, marked as failed.",
     )
 
     def over(self, other: QualityConfig) -> QualityConfig:

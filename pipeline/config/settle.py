@@ -16,7 +16,11 @@ _SETTLE_WORDS = "a time such as 6h after the last event, or period_end+5d"
 
 
 def duration_s(text: str) -> float:
-    """Seconds of `90s`, `30min`, `6h` or `5d`. Raises ValueError for anything else."""
+    """Seconds of a time in words. Raises ValueError for anything else.
+
+    >>> [duration_s(text) for text in ("90s", "30min", "6h", "5d")]
+    [90.0, 1800.0, 21600.0, 432000.0]
+    """
     match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)(s|min|h|d)", text)
     if match is None:
         raise ValueError(f"allowed: {_DURATION_WORDS}")

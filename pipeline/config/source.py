@@ -14,6 +14,7 @@ from pipeline.types import Json
 
 OPERATORS = ("eq", "neq", "lt", "lte", "gt", "gte", "in", "startsWith", "endsWith", "contains")
 """Of STAC's `query`; each is also applied here, to what a server or a file gives."""
+_SIGNS = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte", "=": "eq", "==": "eq", "!=": "neq", "ne": "neq"}
 _NEEDED = ("id", "collection", "geometry", "properties", "assets")
 """Of an item: its place, its time, what products decide by, its files."""
 
@@ -21,11 +22,15 @@ _NEEDED = ("id", "collection", "geometry", "properties", "assets")
 class StorageConfig(Section):
     """How to reach an S3 store."""
 
-    endpoint: HttpUrl | None = Field(default=None, description="Address of an S3 server; nothing: AWS.")
-    profile: str | None = Field(
-        default=None, description="Profile of the AWS configuration files to take credentials from."
+    endpoint: HttpUrl | None = Field(
+        default=None, description="Address of an S3 server, such as http://127.0.0.1:9000; nothing: AWS."
     )
-    anonymous: bool = Field(default=False, description="Send no credentials.")
+    profile: str | None = Field(
+        default=None,
+        description="Profile of the AWS configuration files (~/.aws) to take credentials from; nothing: the "
+        "default ones.",
+    )
+    anonymous: bool = Field(default=False, description="Whether no credentials are sent, as public buckets allow.")
 
 
 class OutputStorageConfig(StorageConfig):
@@ -33,15 +38,18 @@ class OutputStorageConfig(StorageConfig):
 
     region: Name | None = Field(
         default=None,
-        description="Cloud region that the output lies in; products made of other products are priced by it.",
+        description="Cloud region that the output lies in; what it costs to read it elsewhere is priced by it; "
+        "nothing: unknown.",
     )
 
 
 class FieldsConfig(Section):
     """Which fields of the items an API is asked for."""
 
-    include: tuple[str, ...] = Field(default=(), description="Only these, and what every item needs.")
-    exclude: tuple[str, ...] = Field(default=(), description="All but these.")
+    include: tuple[str, ...] = Field(
+        default=(), description="Only these fields, and what every item needs; nothing: all."
+    )
+    exclude: tuple[str, ...] = Field(default=(), description="All fields but these.")
 
     @field_validator("include")
     @classmethod
@@ -66,45 +74,62 @@ class SourceConfig(GdacKeys):
         }
     )
 
-    stac: HttpUrl | None = Field(default=None, description="Address of a STAC API.")
+    stac: HttpUrl | None = Field(
+        default=None, description="Address of a STAC API; exactly one of stac, items and gdac."
+    )
     items: PathOrUrl | None = Field(
         default=None,
-        description="Path or address of a static catalogue, collection, item list or stac-geoparquet file; "
-        "a relative path counts from the folder of this file.",
+        description="In place of stac: path or address of a static catalogue, collection, item list or "
+        "stac-geoparquet file; a relative path counts from this file's folder.",
     )
     collection: Texts | None = Field(
-        default=None, min_length=1, description="Collection to search, or a list of them; required with stac."
+        default=None, min_length=1, description="With stac: collection to search, or a list of them; required."
     )
     query: Mapping[str, Mapping[str, Json]] = Field(
-        default={}, description='Limits on properties of the items, such as {"eo:cloud_cover": {lt: 80}}.'
+        default={},
+        description='Limits on properties of the items, by property and operator: {"eo:cloud_cover": {lt: 80}}; '
+        "operators are eq, neq, lt, lte, gt, gte, in, startsWith, endsWith, contains.",
     )
     filter: str | Mapping[str, Json] | None = Field(
-        default=None, description="CQL2, as text or as JSON, for a STAC API that evaluates it."
+        default=None, description="With stac: CQL2, as text or as JSON, that the API evaluates."
     )
-    fields: FieldsConfig | None = Field(default=None, description="Which fields of the items a STAC API is asked for.")
+    fields: FieldsConfig | None = Field(
+        default=None, description="With stac: which fields of the items the API is asked for; nothing: all."
+    )
     region: Name | None = Field(
-        default=None, description="Cloud region the data lies in, such as us-west-2; nothing: any."
+        default=None,
+        description="Cloud region the data lies in, such as us-west-2: its jobs run there; nothing: no matter.",
     )
     prefer: Literal["https", "s3"] | None = Field(
-        default=None, description="Which address of a file is read where an item gives several; nothing: by region."
+        default=None,
+        description="Which address of a file is read where an item gives several; nothing: one in the source's "
+        "region, else the item's own.",
     )
     sign: Literal["none", "planetary-computer", "earthdata", "requester-pays"] = Field(
-        default="none", description="How reading is authorised."
+        default="none",
+        description="How reading is authorised: none, planetary-computer (signed addresses), earthdata (NASA's "
+        "login), requester-pays (your AWS account is billed).",
     )
     s3_credentials: HttpUrl | None = Field(
         default=None,
         description="With sign: earthdata, the address that lends S3 credentials; nothing: by the name of the bucket.",
     )
-    storage: StorageConfig | None = Field(default=None, description="How to reach the data where it lies on S3.")
+    storage: StorageConfig | None = Field(
+        default=None,
+        description="How to reach the data where it lies on S3; nothing: AWS with the default credentials.",
+    )
 
     @field_validator("query")
     @classmethod
     def _known_operators(cls, query: Mapping[str, Mapping[str, Json]]) -> Mapping[str, Mapping[str, Json]]:
         used = [limit for limits in query.values() for limit in limits.items()]
         lists = all(isinstance(value, list) for operator, value in used if operator == "in")
-        if not {operator for operator, _ in used} <= set(OPERATORS) or not all(query.values()) or not lists:
+        strange = [operator for operator, _ in used if operator not in OPERATORS]
+        if strange or not all(query.values()) or not lists:
+            meant = f" (did you mean {_SIGNS[strange[0]]}?)" if strange and strange[0] in _SIGNS else ""
+            found = f"found {', '.join(strange)}{meant}; " if strange else ""
             raise ValueError(
-                f"allowed: for each property a mapping of {', '.join(OPERATORS)} to a value, of in to a list"
+                f"{found}allowed: for each property a mapping of {', '.join(OPERATORS)} to a value, of in to a list"
             )
         return query
 
@@ -116,7 +141,7 @@ class SourceConfig(GdacKeys):
         if self.gdac is None and (strange := sorted(self.model_fields_set.intersection(GDAC_KEYS))):
             raise ValueError(f"found {', '.join(strange)} without gdac; allowed: beside gdac only")
         if self.stac is not None and self.collection is None:
-            raise ValueError("found stac without collection; required: the name of a collection of that STAC API")
+            raise ValueError("found stac without collection; required: collection, such as sentinel-2-l2a")
         for key in ("filter", "fields"):
             if self.stac is None and getattr(self, key) is not None:
                 raise ValueError(f"found {key} beside {found[0]}; allowed: with stac only; query works with both")

@@ -27,35 +27,47 @@ Box = Annotated[tuple[float, float, float, float], AfterValidator(_on_earth)]
 class PostgresConfig(Section):
     """Where the profiles are looked up."""
 
-    dsn: SecretStr = Field(description="Connection string, such as ${DATABASE_URL}.")
+    dsn: SecretStr = Field(description="Connection string of PostgreSQL; keep it in the environment: ${DATABASE_URL}.")
     schema_name: str = Field(
         default="argo",
         pattern=r"^[a-z][a-z0-9_]{0,39}$",
         json_schema_extra=_IDENTIFIER,
-        description="Schema of its tables; one for each output and product.",
+        description="Schema (namespace inside the database) of its tables; take another one for each output and "
+        "product.",
     )
 
 
 class RedisConfig(Section):
     """Where the latest profiles are kept at hand."""
 
-    url: SecretStr = Field(description="Address, such as ${REDIS_URL}; redis://, rediss:// or unix://.")
-    latest: int = Field(default=10, ge=1, le=1000, description="Profiles kept of each float and region.")
-    ttl_s: int = Field(default=86_400, ge=1, description="Seconds after which one is read from PostgreSQL again.")
-    prefix: Name = Field(default="groundswell", description="What every key begins with.")
+    url: SecretStr = Field(
+        description="Address of Redis: redis://, rediss:// or unix://; keep it in the environment: ${REDIS_URL}."
+    )
+    latest: int = Field(
+        default=10, ge=1, le=1000, description="Number of latest profiles kept of each float and region."
+    )
+    ttl_s: int = Field(
+        default=86_400,
+        ge=1,
+        description="Seconds that a profile is kept in Redis before it is read from PostgreSQL again.",
+    )
+    prefix: Name = Field(default="groundswell", description="Word that every key in Redis begins with.")
 
 
 class StoresConfig(Section):
     """Databases that show the profiles of one product."""
 
     product: Name | None = Field(
-        default=None, description="Name of the product; may be left out where there is one of kind argo."
+        default=None, description="Name of the argo product whose profiles are held; nothing: the only one."
     )
-    postgres: PostgresConfig = Field(description="PostgreSQL.")
-    redis: RedisConfig | None = Field(default=None, description="Redis in front of it.")
+    postgres: PostgresConfig = Field(description="PostgreSQL, which holds every profile.")
+    redis: RedisConfig | None = Field(
+        default=None, description="Redis in front of PostgreSQL, which answers for the latest profiles; nothing: none."
+    )
     regions: Mapping[Name, Box] = Field(
         default={},
-        description="Boxes of which the latest profiles are kept too, by a name of your own.",
+        description="Boxes [west, south, east, north] in degrees, by a name of your own, whose latest profiles "
+        "Redis keeps too.",
         json_schema_extra={
             "additionalProperties": False,
             "propertyNames": {"type": "string", "pattern": NAME_PATTERN, "patternErrorMessage": NAME_WORDS},

@@ -51,7 +51,7 @@ def _utc(value: object) -> datetime:
         if isinstance(value, datetime):
             return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
     except (ValueError, OverflowError):
-        pass  # no such day or hour: refused below, like all that is no time
+        raise ValueError(f"allowed: {_TIME_WORDS}, of a day that the calendar has") from None
     raise ValueError(f"allowed: {_TIME_WORDS}")
 
 
@@ -117,7 +117,11 @@ SizeBytes = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "string", "pattern": r"^\d+(\.\d+)? ?[A-Za-z]*$", "patternErrorMessage": _SIZE_WORDS},
+                {
+                    "type": "string",
+                    "pattern": r"^\d+(\.\d+)? ?([kKmMgGtT]?[iI]?[bB])?$",
+                    "patternErrorMessage": _SIZE_WORDS,
+                },
                 {"type": "integer", "minimum": 1},
             ]
         }

@@ -12,12 +12,15 @@ from pipeline.config.section import Section
 class CogConfig(Section):
     """Cloud-optimised GeoTIFF, one file a band."""
 
-    compress: Literal["deflate", "zstd"] = Field(default="deflate", description="Codec; every reader knows deflate.")
+    compress: Literal["deflate", "zstd"] = Field(
+        default="deflate", description="Compression; every reader knows deflate, zstd is faster."
+    )
     level: int | None = Field(
         default=None,
         ge=1,
         le=22,
-        description="Level of the codec (deflate 1-9, zstd 1-22); nothing: what suits each block (deflate), 9 (zstd).",
+        description="Effort of the compression: deflate 1 to 9, zstd 1 to 22; nothing: what suits each block "
+        "(deflate), 9 (zstd).",
     )
 
     @field_validator("level")
@@ -31,12 +34,14 @@ class CogConfig(Section):
 class ZarrConfig(Section):
     """Zarr v3, one store a tile and period."""
 
-    level: int = Field(default=3, ge=1, le=9, description="Level of zstd, which follows Blosc's byte shuffle.")
+    level: int = Field(default=3, ge=1, le=9, description="Effort of zstd, after Blosc's byte shuffle.")
     chunk_px: Literal[64, 128, 256, 512, 1024, 2048] = Field(
-        default=512, description="Side of a chunk, the least that is read at once."
+        default=512, description="Side of a chunk in pixels, the least that is read at once."
     )
     sharded: bool = Field(
-        default=True, description="Chunks share objects of up to 2048 px; false: one object a chunk, for older readers."
+        default=True,
+        description="Whether chunks share objects of up to 2048 x 2048 pixels; false: one object a chunk, for "
+        "readers without sharding.",
     )
 
 
@@ -47,9 +52,18 @@ class MosaicConfig(Section):
 class WriteConfig(Section):
     """What is written: the stores that are named; where no store of tiles is, COG."""
 
-    cog: CogConfig | None = Field(default=None, description="Write COGs; the default where zarr is not named.")
-    zarr: ZarrConfig | None = Field(default=None, description="Write Zarr stores.")
-    mosaic: MosaicConfig | None = Field(default=None, description="Write all tiles of a grid into one store, too.")
+    cog: CogConfig | None = Field(
+        default=None,
+        description="Cloud-optimised GeoTIFF, one file a band; {} takes the defaults; nothing: written unless zarr is.",
+    )
+    zarr: ZarrConfig | None = Field(
+        default=None, description="Zarr v3, one store a tile and period; {} takes the defaults; nothing: not written."
+    )
+    mosaic: MosaicConfig | None = Field(
+        default=None,
+        description="One store of all tiles of a grid as well ({}): an Icechunk store where the extra icechunk is "
+        "installed, else a Zarr store that is written once; nothing: none.",
+    )
 
     @model_validator(mode="before")
     @classmethod

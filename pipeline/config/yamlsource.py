@@ -17,13 +17,34 @@ from pathlib import Path
 import yaml
 
 from pipeline.config.document import Document, Fault, KeyPath, Place, Variable, dotted, show
+from pipeline.config.given import ConfigSource, Given
 from pipeline.errors import ConfigError
 from pipeline.types import Json
 
 MAX_NODES = 100_000
 MAX_DEPTH = 60
+_BEGIN = "; see the smallest config in configs/REFERENCE.md"
+_SHELL_VARIABLE = re.compile(r"\$[A-Z_][A-Z0-9_]*(?=/|$)")
 _TAG = "tag:yaml.org,2002:"
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+
+_MENDS = (
+    ("character '\\t'", False, "indent with spaces, never with a tab"),
+    ("could not find expected ':'", True, "write `key: value`, with a colon and a space"),
+    ("mapping values are not allowed", False, "text that holds a colon and a space stands in quotes"),
+    ("a flow sequence", True, "close the [ ] and put commas between its values"),
+    ("a flow mapping", True, "close the { } and put commas between its keys"),
+    ("escape", False, "a \\ in double quotes begins an escape; write single quotes"),
+    ("a quoted scalar", True, "close the quotes"),
+    ("a block mapping", False, "keys of one mapping begin in the same column"),
+    ("a block collection", False, "entries of one list begin in the same column"),
+    ("undefined alias", False, "text that begins with * stands in quotes"),
+    ("a single document", False, "write one config a file, without a line of ---"),
+    ("while scanning an alias", False, "text that begins with * stands in quotes"),
+    ("cannot start any token", False, "text that begins with this character stands in quotes"),
+)
+"""Part of the parser's words → whether the line where the thing began is the one to look at → what helps."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -69,14 +90,17 @@ class _UnusableError(Exception):
         self.line = line
 
 
-def read_document(path: Path) -> Document:
+def read_document(path: ConfigSource) -> Document:
     """Read a YAML file whose top is a mapping; faults that leave the rest readable are collected in the document.
+
+    Of keys built in code no fault has a line.
 
     Raises ConfigError when the file cannot be read, is not YAML, or holds no mapping.
     """
     document = Document(str(path))
+    built = isinstance(path, Given) and not isinstance(path.data, str)
     try:
-        node = _compose(path.read_text(encoding="utf-8-sig"))
+        node = _node_of(path)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); give the path of a YAML file") from None
     except UnicodeDecodeError as error:
@@ -85,15 +109,21 @@ def read_document(path: Path) -> Document:
         raise ConfigError(f"{path}:{error.line}: {error}") from None
 
     def line_of(node: yaml.Node) -> Place:
-        line = node.start_mark.line + 1
-        return Place(line, f"{path}:{line}")
+        line = 1 if built else node.start_mark.line + 1
+        return Place(line, str(path) if built else f"{path}:{line}")
 
     if node is not None:
         document.data = _Builder(document, line_of).build(node, ())
     if not isinstance(document.data, dict):
-        document.fail((), f"found {document.show(())}; allowed: a mapping of keys such as `name: po-valley`")
+        document.fail((), f"found {document.show(())}; allowed: a mapping of keys such as `name: po-valley`{_BEGIN}")
         raise document.error()
     return document
+
+
+def _node_of(path: ConfigSource) -> yaml.Node | None:
+    if isinstance(path, Path):
+        return _compose(path.read_text(encoding="utf-8-sig"))
+    return _compose(path.data) if isinstance(path.data, str) else path.node()
 
 
 def assign(document: Document, assignment: str) -> None:
@@ -146,13 +176,23 @@ def _compose(text: str) -> yaml.Node | None:
     try:
         return _Loader(text).get_single_node()
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise _UnusableError(f"not YAML: {error.context or ''} {error.problem}".replace("  ", " "), line) from None
+        raise _unreadable(error) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise _UnusableError(f"not YAML: found the character U+{error.character:04X}", line) from None
     except RecursionError:
         raise _UnusableError(f"nested too deeply; allowed: {MAX_DEPTH} levels of lists and mappings") from None
+
+
+def _unreadable(error: yaml.MarkedYAMLError) -> _UnusableError:
+    """What is not YAML in a text, on the line where it begins, and how that is usually mended."""
+    told = f"{error.context or ''} {error.problem}".strip()
+    line, words = next(
+        ((context, words) for found, context, words in _MENDS if found in told),
+        (False, "see the line and the one above"),
+    )
+    mark = (error.context_mark if line else None) or error.problem_mark
+    return _UnusableError(f"not YAML: {told}; {words}", mark.line + 1 if mark else 1)
 
 
 def _plain_tag(text: str) -> str:
@@ -196,7 +236,10 @@ class _Builder:
         pairs: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode) or not key.value.isprintable():
+                odd = [f"U+{ord(c):04X}" for c in str(key.value) if not c.isprintable()]
                 found = "found a key that is a list, a mapping or unprintable; allowed: text"
+                if isinstance(key, yaml.ScalarNode) and odd:
+                    found = f"found a key that holds {odd[0]}; allowed: text; it may come from a web page: type it anew"
                 self.document.faults.append(Fault(self.place_of(key), path, found))
             elif key.value in pairs:
                 first = self.place_of(pairs[key.value][0]).text
@@ -231,6 +274,9 @@ class _Builder:
                 return None
             self.document.variables[path] = Variable(text, value)
             text, tag = value, _plain_tag(value)
+        elif shell := _SHELL_VARIABLE.match(text):
+            self.document.fail(path, f"found {shell[0]}; allowed: ${{{shell[0][1:]}}}, as the whole value")
+            return None
         try:
             text.encode()
             return _PLAIN[tag.removeprefix(_TAG)](text)

@@ -10,14 +10,14 @@ from pathlib import Path
 
 from pipeline.config.events import EventsConfig
 from pipeline.errors import ConfigError, GroundswellError
-from pipeline.events.admit import check_admitted
-from pipeline.events.batches import Where
-from pipeline.events.consumer import work_through
+from pipeline.events.consumer.batches import Where
+from pipeline.events.consumer.consume import work_through
+from pipeline.events.consumer.routing import Router
 from pipeline.events.event import Ended, Event, Message, Order, State, Verdict
-from pipeline.events.inbox import Arrival, Inbox
-from pipeline.events.messages import read_message
+from pipeline.events.inbox.inbox import Arrival, Inbox
+from pipeline.events.messages.envelopes import read_message
+from pipeline.events.proof.admit import check_admitted
 from pipeline.events.refusals import MessageError
-from pipeline.events.routing import Router
 
 MAX_BYTES = 64 * 2**20
 """Of a file of events."""

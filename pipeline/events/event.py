@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -41,7 +40,7 @@ class SceneEvent:
     """A scene is new in a catalogue, was made anew, or was withdrawn."""
 
     collection: str
-    """Of STAC; of public topics without STAC the name that `pipeline.events.scenes` gives it."""
+    """Of STAC; of public topics without STAC the name that `pipeline.events.messages.scenes` gives it."""
     id: str
     time: datetime | None = None
     """When it was taken, in UTC."""
@@ -134,6 +133,3 @@ class Ended:
     """Of a success, for people: the verdict of a check, "skipped" where all was committed already."""
     passing: bool = True
     """Of a failure: whether another attempt may succeed."""
-
-
-Attributes = Mapping[str, str]

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from pipeline.config import mask_credentials
 from pipeline.config.aliases import gdac_sets
+from pipeline.config.given import ConfigSource
 from pipeline.config.yamlsource import read_document
 from pipeline.errors import ConfigError
 from pipeline.mirror.logs import log_to_stderr
@@ -103,7 +104,7 @@ class WorkerSettings(BaseSettings):
         ftp = Patience(self.ftp_timeout, self.ftp_max_retries, self.ftp_retry_delay, many or usual.ftp.connections)
         return SyncOptions(http, ftp, self.batch_size, self.enable_incremental_sync)
 
-    def sets(self, config: Path) -> list[str]:
+    def sets(self, config: ConfigSource) -> list[str]:
         """What of it are keys of a config, as `--set` assignments for all its sources that are a GDAC.
 
         Raises ConfigError where a key is set and the config has no such source.
@@ -133,7 +134,7 @@ class WorkerSettings(BaseSettings):
             port = "" if self.ftp_port == 21 or ":" in host.rpartition("@")[2] else f":{self.ftp_port}"
             yield f"ftp://{host}{port}" + re.sub(r"/dac$", "", f"/{path}" if slash else IFREMER_PATH)
 
-    def _of_products(self, config: Path) -> Iterator[str]:
+    def _of_products(self, config: ConfigSource) -> Iterator[str]:
         products = read_document(config).data.get("products")
         for number, product in enumerate(products if isinstance(products, list) else ()):
             if isinstance(product, dict) and product.get("product") == "argo":

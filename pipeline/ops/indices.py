@@ -23,6 +23,8 @@ STEPS = 10_000
 """A normalised difference of 1 is stored as 10 000."""
 _BLOCK_PX = 2**18
 """Pixels computed at once in floating point."""
+_USUAL = ("ndvi", "evi", "evi2", "savi", "msavi", "gndvi", "ndmi", "ndwi", "mndwi", "nbr", "bsi", "ndsi", "ndbi")
+"""Indices that a name near to them probably means, before rarer ones."""
 _SYNONYMS = {"bsi": "BI", "ndre": "NDREI"}
 """Usual names that the library does not list, for the same formula."""
 _CONSTANTS: Mapping[str, Mapping[str, float]] = {"SAVI": {"L": 0.5}}
@@ -66,7 +68,8 @@ def known_index(name: str) -> str:
     if len(found) > 1:
         raise ValueError(f"allowed: {' or '.join(found)}, written so: they are two indices")
     if not found:
-        near = get_close_matches(name.lower(), [one.lower() for one in spyndex.indices], n=1)
+        known = [one.lower() for one in spyndex.indices]
+        near = get_close_matches(name.lower(), _USUAL, n=1, cutoff=0.7) or get_close_matches(name.lower(), known, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ", such as evi"
         raise ValueError(f"allowed: a name from the list of spectral indices of spyndex {spyndex.__version__}{hint}")
     return str(found[0])

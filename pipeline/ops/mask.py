@@ -21,7 +21,6 @@ CLEAR = 16
 """Smallest code of a clear pixel, one pixel from the nearest masked class; every further pixel of distance adds 1."""
 OUTSIDE = 255
 """Code of a pixel that a scene does not reach."""
-MAX_DISTANCE_PX = OUTSIDE - CLEAR
 _CLEAR = np.uint8(CLEAR)
 Bytes = NDArray[np.uint8]
 

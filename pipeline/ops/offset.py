@@ -24,8 +24,6 @@ _BASELINES = (
     "sentinel2:processing_baseline",
     "sentinel:processing_baseline",
 )
-OFFSET_FACTS = (*_FLAGS, *_BASELINES, "s2:product_uri", "sentinel:product_id")
-"""Every property that `decide_offset` looks at."""
 _NAMES = ("s2:product_uri", "sentinel:product_id")
 FACTS = (*_FLAGS, *_BASELINES, *_NAMES)
 """Item properties that the decision rests on."""

@@ -36,7 +36,11 @@ class Gap:
     fraction: float = 0.2
 
     def at(self, pressure: Numbers) -> NDArray[np.float64]:
-        """The greatest distance in dbar around these pressures: the larger of both."""
+        """The greatest distance in dbar around these pressures: the larger of both.
+
+        >>> Gap(dbar=50.0, fraction=0.2).at(np.array([100.0, 1000.0]))
+        array([ 50., 200.])
+        """
         return np.maximum(self.dbar, self.fraction * np.asarray(pressure, np.float64))
 
 

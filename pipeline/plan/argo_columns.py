@@ -6,7 +6,8 @@ Every Parquet and Arrow file of a partition carries them, as metadata of its fie
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import pyarrow as pa
 
@@ -76,10 +77,13 @@ _MEANINGS: dict[str, tuple[str, ...]] = {
 """Long name, unit and standard name of the columns that no parameter has."""
 
 
-def described(schema: pa.Schema, parameters: Sequence[str]) -> pa.Schema:
+def described(
+    schema: pa.Schema, parameters: Sequence[str], further: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+) -> pa.Schema:
     """A table's schema with the meaning of each column in its field's metadata; types and order stay.
 
-    parameters: of the partition, in upper case. A column that is nobody's is a text of the file under its own name.
+    parameters: of the partition, in upper case. further: long name, unit and standard name of columns beside them. A
+    column that is nobody's is a text of the file under its own name.
     """
     known = {name: tuple(said) for name, said in _MEANINGS.items()}
     for parameter in parameters:
@@ -88,7 +92,7 @@ def described(schema: pa.Schema, parameters: Sequence[str]) -> pa.Schema:
             name = f"{parameter.lower()}_{part}" if part else parameter.lower()
             said = ("", "") if part in _NO_NUMBER else (unit, standard if part in _NAMED else "")
             known[name] = (words.format(parameter), *said)
-    return pa.schema([_with_meaning(each, known) for each in schema], schema.metadata)
+    return pa.schema([_with_meaning(each, {**known, **further}) for each in schema], schema.metadata)
 
 
 def _with_meaning(column: pa.Field, known: dict[str, tuple[str, ...]]) -> pa.Field:

@@ -57,7 +57,13 @@ class ProfileName:
 
 
 def parse_name(name: str) -> ProfileName | None:
-    """What a file name such as `BD3902131_001D.nc` says; None for what is no single-cycle profile file."""
+    """What a file name says; None for what is no single-cycle profile file.
+
+    >>> parse_name("BD3902131_001D.nc")
+    ProfileName(wmo=3902131, cycle=1, direction='D', kind='bgc', delayed=True)
+    >>> parse_name("3902131_prof.nc") is None
+    True
+    """
     match = _NAME.fullmatch(name)
     if match is None:
         return None
@@ -88,5 +94,9 @@ def multi_path(dac: str, wmo: int) -> str:
 
 
 def bucket_of(wmo: int) -> str:
-    """The bucket of a float: the WMO numbers that differ in the last digit only, such as `290226x`."""
+    """The bucket of a float: the WMO numbers that differ in the last digit only.
+
+    >>> bucket_of(2902269)
+    '290226x'
+    """
     return f"{wmo // 10}x"

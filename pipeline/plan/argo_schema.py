@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 
@@ -131,11 +131,6 @@ def profiles_schema(parameters: tuple[str, ...]) -> pa.Schema:
     columns += [(text.lower(), pa.string()) for text in TEXTS]
     columns += [("format_version", pa.string()), ("date_update", pa.string())]
     return pa.schema([*columns, ("file", pa.string()), ("version", pa.string())])
-
-
-def schema_of(table: str, parameters: Sequence[str]) -> pa.Schema:
-    """The schema of one of `TABLES`."""
-    return {"levels": levels_schema, "profiles": profiles_schema}.get(table, lambda _: LEDGER)(tuple(parameters))
 
 
 def partition_key(product: str, bucket: str, table: str = "levels") -> str:

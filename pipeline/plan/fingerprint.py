@@ -69,7 +69,13 @@ def fingerprint_document(
 
 
 def fingerprint(document: Json) -> str:
-    """Hexadecimal digest of a document: equal documents, equal fingerprint, on every machine."""
+    """Hexadecimal digest of a document: equal documents, equal fingerprint, on every machine.
+
+    >>> fingerprint({"a": 1})
+    '015abd7f5cc57a2dd94b7590f04ad808'
+    >>> fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+    True
+    """
     return _digest(_text(document))
 
 
@@ -118,7 +124,11 @@ def _digest(text: bytes) -> str:
 
 
 def differences(old: Json, new: Json, path: str = "") -> list[str]:
-    """Where two documents differ, one line each: `parameters.composite: "median" was "mean"`."""
+    """Where two documents differ, one line each, keys by their path.
+
+    >>> differences({"parameters": {"composite": "median"}}, {"parameters": {"composite": "mean"}})
+    ['parameters.composite: "mean", was "median"']
+    """
     if isinstance(old, dict) and isinstance(new, dict):
         lines = []
         for key in sorted(old.keys() | new.keys()):

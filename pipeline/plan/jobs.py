@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from pipeline.plan.adopted import adopted_places
 from pipeline.plan.argo_jobs import argo_jobs, whole_jobs
 from pipeline.plan.derived import Planned, derived_jobs, in_order
 from pipeline.plan.entries import ProductPlan, Targets, job_document
@@ -27,16 +28,20 @@ def plan_jobs(
 
     Its jobs lie in a temporary file, and each is made anew when it is asked for.
 
-    targets: by product name. committed: product name → fingerprints found by listing; asked only when all is planned,
-    so that the listing may go on meanwhile. task_bytes: region → memory one task may use. output_region: where
-    committed files lie; None: wherever they are made.
+    targets: by product name. committed: product name → fingerprints, or item keys by them, found by listing; asked only
+    when all is planned, or what a product is made from, so that the listing may go on meanwhile. What was adopted for a
+    tile and period stands for the job there, and is the input of what is made from it. task_bytes: region → memory one
+    task may use. output_region: where committed files lie; None: wherever they are made.
     Raises MemoryRefusedError when a job cannot fit its worker.
     """
     table = Table(items)
     planned = Planned(table, output_region)
     notes: list[str] = []
+    asked: set[str] = set()
     for product in in_order(products):
         target = targets[product.name]
+        _adopt(table, [one for one in product.inputs if one not in asked], committed)
+        asked |= {*product.inputs}
         if target.idle:
             notes.append(f"{product.name}: tiles are asked for in {target.idle}, but no period of it lies there")
         table.begin(product, target)
@@ -45,8 +50,14 @@ def plan_jobs(
             continue
         for job in _other_jobs(product, target, (items, planned), task_bytes, notes):
             table.add_job(job)
+    _adopt(table, [one.name for one in products if one.name not in asked], committed)
     jobs, skipped = table.split(committed)
     return Plan(jobs, skipped, tuple(notes))
+
+
+def _adopt(table: Table, products: Sequence[str], committed: Mapping[str, Collection[str]]) -> None:
+    for name in products:
+        table.adopt(name, adopted_places(committed.get(name, ())))
 
 
 def _other_jobs(

@@ -63,7 +63,11 @@ def idle_years(periods: Sequence[Period], years: Mapping[str, Collection[int]] |
 
 
 def named_year(period_id: str) -> int:
-    """The year that a period lies in, by its name: of the calendar, or from one date to another."""
+    """The year that a period lies in, by its name: of the calendar, or from one date to another.
+
+    >>> named_year("2024-DJF"), named_year("2023-11-01_2025-02-01")
+    (2024, 2024)
+    """
     first, _, last = period_id.partition("_")
     if not last:
         return int(first[:4])
@@ -94,6 +98,12 @@ def plan_periods(start: datetime, end: datetime, every: str) -> tuple[Period, ..
 
     A period that the run covers in part keeps its name (`2024-06`) and says its true ends. start and end are UTC,
     the end not after the year 9998.
+
+    >>> june, august = datetime(2024, 6, 1, tzinfo=UTC), datetime(2024, 8, 1, tzinfo=UTC)
+    >>> [period.id for period in plan_periods(june, august, "month")]
+    ['2024-06', '2024-07']
+    >>> [period.id for period in plan_periods(june, june + timedelta(days=25), "dekad")]
+    ['2024-06-d1', '2024-06-d2', '2024-06-d3']
     """
     if every == "span":
         return (_span(start, end),)

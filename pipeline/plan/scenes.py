@@ -70,7 +70,7 @@ def source_jobs(product: ProductPlan, target: Targets, table: Table, budget_byte
     return [*([note] if empty else []), *(chooser.notes if chooser else [])]
 
 
-def _ahead(tile: Tile) -> timedelta:
+def sun_ahead(tile: Tile) -> timedelta:
     """By how much mean solar time at a tile's own middle is ahead of UTC: 15 degrees of longitude an hour.
 
     Scenes of one pass share their day so, also across the antimeridian.
@@ -146,7 +146,7 @@ class _Scenes:
 
     def dated(self, tile: Tile, near: Sequence[int]) -> list[Item]:
         """Items with the solar day of a tile."""
-        ahead = _ahead(tile)
+        ahead = sun_ahead(tile)
         return [replace(self.items[one], solar_day=(self.items[one].time + ahead).date()) for one in near]
 
     def taken(self, chooser: DateChooser, tile: Tile, period: Period, near: Sequence[int]) -> list[int]:
@@ -205,7 +205,7 @@ class _Planner:
 
     def at(self, tile: Tile, near: Sequence[int]) -> Mapping[int, Sequence[int]]:
         """Go on to a tile: the scenes of each of its periods, in the order of jobs."""
-        self._tile, self._ahead_us = tile, _ahead(tile) // timedelta(microseconds=1)
+        self._tile, self._ahead_us = tile, sun_ahead(tile) // timedelta(microseconds=1)
         self._grid_bytes: dict[int, int] = {}
         self._read_bytes: dict[tuple[int, ...], int] = {}
         self._finest: dict[frozenset[int], Finest] = {}

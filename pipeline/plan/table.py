@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
+from pipeline.plan.adopted import ADOPTED, standing
 from pipeline.plan.entries import ProductPlan, Targets, with_bands
 from pipeline.plan.made import Jobs, Skips, rows_of
 from pipeline.plan.rows import DAY_US, FIRST_DAY, Beside, Block, Place, Row, micros
@@ -29,6 +30,7 @@ class Table:
         self._blocks: list[Block] = []
         self._named: dict[str, Block] = {}
         self._numbers: dict[tuple[str, str, str], int] = {}
+        self._adopted: dict[int, str] = {}
 
     def begin(self, product: ProductPlan, target: Targets) -> None:
         """The jobs that are added from now on are this product's."""
@@ -85,6 +87,17 @@ class Table:
             raise LookupError(f"{upstream.job_id} is not in the plan")
         return found
 
+    def adopt(self, product: str, places: Mapping[str, Sequence[str]]) -> None:
+        """From now on these jobs of a product are what was adopted; places: fingerprints by `tile_period`."""
+        block = self._named.get(product)
+        if block is None or not places:
+            return
+        for tile, first in block.tiles.items():
+            for period, second in block.periods.items():
+                row, found = block.rows[first * len(block.periods) + second], places.get(f"{tile}_{period}")
+                if row and found and (fingerprint := standing(block.target.tiles[first], found)) is not None:
+                    self._adopted[row - 1] = fingerprint
+
     def split(self, committed: Mapping[str, Collection[str]]) -> tuple[Sequence[Job], Sequence[Skip]]:
         """The jobs that are left to do, and those whose fingerprint is committed for their product; both in order."""
         left, done = array("I"), array("I")
@@ -112,7 +125,9 @@ class Table:
         return replace(plan, jobs=Jobs(self, jobs), skipped=Skips(self, skipped))
 
     def fingerprint(self, number: int) -> str:
-        """Of the job of a row."""
+        """Of the job of a row, or of what was adopted in its place."""
+        if number in self._adopted:
+            return self._adopted[number]
         return self._digests[number * _DIGEST_BYTES : (number + 1) * _DIGEST_BYTES].hex()
 
     def skip(self, number: int) -> Skip:
@@ -124,7 +139,8 @@ class Table:
         row = self._row(number)
         block = self._blocks[row.product]
         tile, period = block.target.tiles[row.tile], block.target.periods[row.period]
-        skip = Skip(f"{block.product.name}/{tile.id}/{period.id}", row.fingerprint, DONE)
+        reason = ADOPTED if number in self._adopted else DONE
+        skip = Skip(f"{block.product.name}/{tile.id}/{period.id}", self.fingerprint(number), reason)
         scenes = len(row.items or row.upstream) // array("I").itemsize
         return skip, Place(tile, block.product.kind, row.region, scenes, row.read_bytes)
 
@@ -155,7 +171,8 @@ class Table:
         block = self._blocks[row.product]
         product, period = block.product, block.target.periods[row.period]
         tile_id = block.target.tiles[row.tile].id
-        return Upstream(product.name, product.kind, tile_id, period, row.fingerprint, row.days, product.afloat)
+        fingerprint = self.fingerprint(number)
+        return Upstream(product.name, product.kind, tile_id, period, fingerprint, row.days, product.afloat)
 
     def place_of(self, number: int) -> tuple[ProductPlan, Tile, str, int]:
         """Product, tile, region and bytes read, of a row."""

@@ -109,6 +109,9 @@ def ttc_numbers(tile_id: str) -> tuple[int, int]:
     """X and Y number of an id such as `1035X727Y`, either of which may be below 0.
 
     Raises ValueError saying what is allowed.
+
+    >>> ttc_numbers("1035X727Y")
+    (1035, 727)
     """
     found = re.fullmatch(r"(-?\d{1,6})X(-?\d{1,6})Y", tile_id)
     if found is None or tile_id != ttc_id(int(found[1]), int(found[2])):

@@ -34,13 +34,21 @@ _ZONE_NAMES = re.compile(
 
 
 def zone_epsg(zone: str) -> int:
-    """EPSG code of a zone such as `33N`; `00N` and `00S` are the poles."""
+    """EPSG code of a zone such as `33N`; `00N` and `00S` are the poles.
+
+    >>> zone_epsg("33N"), zone_epsg("21S"), zone_epsg("00N")
+    (32633, 32721, 32661)
+    """
     number, north = int(zone[:2]), zone[2] == "N"
     return ((32600 if north else 32700) + number) if number else (32661 if north else 32761)
 
 
 def zone_at(lon: float, lat: float) -> str:
-    """The zone that a place lies in."""
+    """The zone that a place lies in, in degrees; of the exceptions for Norway and Svalbard it knows nothing.
+
+    >>> zone_at(lon=11.9, lat=44.9), zone_at(lon=12.1, lat=-44.9), zone_at(lon=0.0, lat=87.0)
+    ('32N', '33S', '00N')
+    """
     if lat >= NORTH_LIMIT or lat < SOUTH_LIMIT:
         return "00N" if lat > 0 else "00S"
     return f"{min(60, int((lon + 180) // 6) + 1):02d}{'N' if lat >= 0 else 'S'}"

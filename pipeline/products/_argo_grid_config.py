@@ -28,11 +28,13 @@ class RegionConfig(Section):
 
     bbox: tuple[float, float, float, float] | None = Field(
         default=None,
-        description="West, south, east, north in degrees; west greater than east crosses the antimeridian.",
+        description="[west, south, east, north] in degrees; west greater than east crosses the 180th meridian. "
+        "Exactly one of bbox and polygon.",
     )
     polygon: Annotated[tuple[Point, ...], Field(min_length=3)] | None = Field(
         default=None,
-        description="Corners as [longitude, latitude]; longitudes go on beyond 180 where it crosses the antimeridian.",
+        description="In place of bbox: corners as [longitude, latitude] in degrees; longitudes go on beyond 180 "
+        "where it crosses the 180th meridian.",
     )
 
     @model_validator(mode="after")
@@ -62,43 +64,68 @@ class RegionConfig(Section):
 class MixedLayerConfig(Section):
     """Where the mixed layer ends."""
 
-    density_kg_m3: Annotated[float, Field(gt=0)] = Field(default=0.03, description="Denser than the reference by this.")
-    reference_dbar: Pressure = Field(default=10.0, description="Pressure of the reference.")
+    density_kg_m3: Annotated[float, Field(gt=0)] = Field(
+        default=0.03, description="The mixed layer ends where water is denser than at the reference by this, in kg/m3."
+    )
+    reference_dbar: Pressure = Field(default=10.0, description="Pressure of the reference, in dbar.")
 
 
 class ArgoGridConfig(ProductConfig):
-    """An `argo_grid` entry."""
+    """Profiles of floats as grids: mean, count and deviation by cell, month and standard pressure."""
 
     whole: ClassVar[bool] = True
 
-    product: Literal["argo_grid"]
-    inputs: Annotated[tuple[Name, ...], Field(min_length=1, max_length=1)] = Field(
-        description="Name of the argo product that it is made from."
+    product: Literal["argo_grid"] = Field(
+        description="argo_grid: profiles of an argo product as grids on standard pressures, with mixed-layer "
+        "depth and heat content."
     )
-    regions: Mapping[Name, RegionConfig] = Field(min_length=1, description="Places to grid, by a name of your own.")
+    inputs: Annotated[tuple[Name, ...], Field(min_length=1, max_length=1)] = Field(
+        description="Name of the argo product of this run that it is made from, in a list: [argo]."
+    )
+    regions: Mapping[Name, RegionConfig] = Field(
+        min_length=1, description="Boxes or polygons to grid, each by a name of your own; a region is one tile."
+    )
     cell_deg: float = Field(
-        default=1.0, gt=0, le=60, description="Side of a cell in degrees; 180 is a multiple of it, as are all edges."
+        default=1.0,
+        gt=0,
+        le=60,
+        description="Side of a cell in degrees; 180 is a multiple of it, and edges of cells lie on multiples of it.",
     )
     levels_dbar: Annotated[tuple[Pressure, ...], Field(min_length=1)] = Field(
-        default=STANDARD_DBAR, description="Pressures to interpolate to, ascending."
+        default=STANDARD_DBAR, description="Pressures in dbar that profiles are interpolated to, ascending."
     )
     variables: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         default=DERIVED,
-        description="ct, sa and sigma0 (TEOS-10), and parameters of the argo product in lower case, such as doxy.",
+        description="Quantities to grid: ct (Conservative Temperature, degC), sa (Absolute Salinity, g/kg), "
+        "sigma0 (potential density anomaly, kg/m3), and parameters of the argo product in lower case, "
+        "such as doxy.",
     )
     kind: Literal["core", "bgc", "synthetic"] = Field(
-        default="core", description="Profiles of which files: one water column is in several."
+        default="core",
+        description="Which files' profiles are taken: core, bgc or synthetic; one kind, since a water column is "
+        "in several.",
     )
     profiles: Literal["primary", "all"] = Field(
-        default="primary", description="The first profile of each cycle and direction, or also the secondary ones."
+        default="primary",
+        description="primary: the first profile of each cycle and direction; all: the secondary ones too.",
     )
-    max_gap_dbar: float = Field(default=50.0, gt=0, description="Levels further apart have nothing between them ...")
-    max_gap_fraction: float = Field(default=0.2, ge=0, description="... unless closer than this share of the pressure.")
+    max_gap_dbar: float = Field(
+        default=50.0,
+        gt=0,
+        description="Between levels further apart than this many dbar nothing is interpolated, unless "
+        "max_gap_fraction allows it.",
+    )
+    max_gap_fraction: float = Field(
+        default=0.2,
+        ge=0,
+        description="Levels closer than this share of their pressure are interpolated between in any case.",
+    )
     mixed_layer: MixedLayerConfig | None = Field(
-        default=MixedLayerConfig(), description="Where the mixed layer ends; null: not made."
+        default=MixedLayerConfig(), description="How the depth of the mixed layer is found; null: it is not made."
     )
     heat_content: tuple[tuple[Pressure, Pressure], ...] = Field(
-        default=((0.0, 700.0),), description="Pairs of pressures in dbar between which heat is summed up."
+        default=((0.0, 700.0),),
+        description="Pairs [top, bottom] of pressures in dbar between which heat is summed up (J/m2).",
     )
 
     @property

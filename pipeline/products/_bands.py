@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,8 @@ Layer = NDArray[np.uint16]
 """(y, x) stored numbers, 0 = none."""
 Layers = NDArray[np.uint16]
 """(band, y, x) of the same."""
+Use = Callable[[int, slice, NDArray[np.uint16]], None]
+"""(tile's number, rows of it, their observations (band, day, y, x)): what is done with them."""
 
 
 class _Pass:
@@ -69,14 +72,25 @@ class Bands:
         shapes = [part.work.geobox.shape.yx for part in self._parts]
         made = [(np.empty((len(bands), *shape), np.uint16), np.empty(shape, np.uint16)) for shape in shapes]
 
-        def reduce(strip: Strip, run: _Pass) -> None:
+        def join(number: int, rows: slice, stack: NDArray[np.uint16]) -> None:
+            values, count = made[number]
+            joint(stack, values[:, rows], count[rows])
+
+        self.visit(bands, join)
+        return made
+
+    def visit(self, bands: Sequence[str], use: Use, most_px: int | None = None) -> None:
+        """Hand all observations to `use`, some rows of a tile at a time, on all threads; the same rows maybe twice.
+
+        most_px: of a band in all days together that are handed over at once; None: as many as there are for a thread.
+        """
+
+        def visit(strip: Strip, run: _Pass) -> None:
             stacks = self._observations(strip, bands, run)
             for number, rows in strip.rows.items():
-                values, count = made[number]
-                self._join(joint, stacks[number], values[:, rows], count[rows])
+                self._share(stacks[number], rows, partial(use, number), most_px)
 
-        self._pass(reduce, self._carry_bytes)
-        return made
+        self._pass(visit, self._carry_bytes)
 
     def pick(self, band: str) -> list[Layer]:
         """One band of the chosen scenes, per tile; a scene that is chosen nowhere is not read."""
@@ -153,11 +167,20 @@ class Bands:
         stack.fill(0)
         return stack
 
-    def _join(self, joint: Joint, stack: NDArray[np.uint16], values: Layers, count: Layer) -> None:
-        """A strip's observations to its rows of the layers, on all threads."""
-        step = -(-stack.shape[2] // self._parts[0].work.context.threads)
-        rows = [slice(top, top + step) for top in range(0, stack.shape[2], step)]
-        list(self._pool.map(lambda part: joint(stack[:, :, part], values[:, part], count[part]), rows))
+    def _share(
+        self, stack: NDArray[np.uint16], rows: slice, use: Callable[[slice, NDArray[np.uint16]], None], most: int | None
+    ) -> None:
+        """A strip's observations, in parts of its rows, on all threads."""
+        _, days, height, width = stack.shape
+        step = -(-height // self._parts[0].work.context.threads)
+        if most is not None:
+            step = max(1, min(step, most // (days * width)))
+
+        def one(top: int) -> None:
+            part = slice(top, min(top + step, height))
+            use(slice(rows.start + part.start, rows.start + part.stop), stack[:, :, part])
+
+        list(self._pool.map(one, range(0, height, step)))
 
     def _read(self, scene: Scene, band: str, strip: Strip, outs: Sequence[Layer], run: _Pass) -> None:
         """Carry one scene's pixels into the strip of every tile that wants them: outs, in the order of its places."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,12 @@ from pipeline.ops.composite import Reducer, maximum, mean, median, minimum, perc
 from pipeline.ops.geomedian import geomedian
 from pipeline.ops.scores import BestPixel, ScoreOf, by_clear_share, by_day
 from pipeline.products._optical_config import BestPixelConfig
-from pipeline.types import Job
+from pipeline.types import Band, Job
 
 Joint = Callable[[NDArray[np.uint16], NDArray[np.uint16], NDArray[np.uint16]], None]
 """(stack (band, time, y, x), out (band, y, x), count (y, x)): writes the last two in place; 0 = no observation."""
+Observations = Mapping[str, NDArray[np.float32]]
+"""Reflectance by band, (day, y, x): one observation a solar day, NaN where there is none or it is masked."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,26 @@ class Series:
     """Nothing is reduced: a layer per band and solar day."""
 
 
-Composite = Reduced | Chosen | Joined | Series
+@dataclass(frozen=True)
+class Derived:
+    """Layers of another meaning than the bands', made of all observations of each pixel by itself."""
+
+    layers: tuple[Band, ...]
+    compute: Callable[[Observations], Mapping[str, NDArray[Any]]]
+    """Some rows of the tile → every layer (y, x) of them, by name."""
+    what: str
+    """What they are, in a few words, for the item's lineage."""
+
+    def of(self, stack: NDArray[np.uint16], bands: Mapping[str, float]) -> dict[str, NDArray[Any]]:
+        """Every layer of stored observations (band, day, y, x); bands: the reflectance of one unit, by name."""
+        observed = {}
+        for (name, scale), stored in zip(bands.items(), stack, strict=True):
+            observed[name] = np.where(stored != 0, stored * np.float32(scale), np.float32(np.nan))
+        made = self.compute(observed)
+        return {band.name: np.asarray(made[band.name]).astype(band.dtype, copy=False) for band in self.layers}
+
+
+Composite = Reduced | Chosen | Joined | Series | Derived
 
 
 def composite_named(name: str) -> Composite:

@@ -37,19 +37,21 @@ class GlaciersConfig(SourceProduct):
         description="Every date of each region of the area: the day's scenes merged, clipped to the region's polygon."
     )
     sensor: Literal["sentinel2", "landsat"] = Field(
-        default="sentinel2", description="What the source holds the scenes of."
+        default="sentinel2", description="Which sensor's scenes the source holds: sentinel2 or landsat."
     )
     bands: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         default=("nir",),
         description="Bands to make, by the sensor's names; nir, where crevasses show best, is known to both.",
     )
     band_sets: Mapping[BandSet, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(
-        default={}, description="Which bands share a file, by its name; the others are in the file `bands`."
+        default={},
+        description="Which bands share a file, by the name of the file: {colour: [red, green, blue]}; the others "
+        "are in the file `bands`.",
     )
     mask: MaskConfig | LandsatMaskConfig | None = Field(
         default=None,
-        description="Which observations are dropped, as for the sensor's own product ({} as there by default); null: "
-        "none, as clouds are for the user to judge.",
+        description="Which observations are dropped, as for the sensor's own product ({} takes its defaults); "
+        "null: none, so that clouds are judged by whoever looks.",
     )
     resampling: Resampling = Field(
         default="nearest",
@@ -57,13 +59,15 @@ class GlaciersConfig(SourceProduct):
         "Pixels of the region's own grid are copied.",
     )
     all_touched: bool = Field(
-        default=False, description="Keep every pixel that the polygon touches, not only those whose centre is in it."
+        default=False,
+        description="Whether every pixel that the polygon touches is kept, not only those whose centre lies in it.",
     )
     min_valid: float = Field(
         default=0.5,
         ge=0,
         le=1,
-        description="Dates with a smaller valid share of the region are left out, by name, as are those without any.",
+        description="Dates that show a smaller share (0 to 1) of the region are left out, by name; so are dates "
+        "that show nothing.",
     )
 
     @model_validator(mode="after")

@@ -153,10 +153,17 @@ class LandsatMaskConfig(Section):
         "bands that are made is saturated, or the pixel was dropped or hidden by terrain), keep.",
     )
     open_px: int = Field(
-        default=0, ge=0, le=20, description="Specks smaller than this radius are not clouds; 0 keeps them."
+        default=0,
+        ge=0,
+        le=20,
+        description="Masked specks smaller than this radius, in pixels of 30 m, are taken for bright ground and "
+        "kept; 0: none is.",
     )
     dilate_px: int = Field(
-        default=0, ge=0, le=50, description="Masked areas grow by this radius, in pixels of 30 m; see dilated_cloud."
+        default=0,
+        ge=0,
+        le=50,
+        description="Masked areas grow by this radius, in pixels of 30 m; the flag dilated_cloud has a margin already.",
     )
 
     def as_class_mask(self) -> ClassMask:
@@ -164,20 +171,20 @@ class LandsatMaskConfig(Section):
 
 
 class LandsatConfig(OpticalConfig):
-    """Landsat Collection 2 Level 2 composites."""
+    """Landsat 4-9 Collection 2 Level 2: reflectance and surface temperature, masked and composited."""
 
     # No formula uses the temperature: it is no reflectance.
     standard: ClassVar[Mapping[str, str]] = {**{name: band.standard for name, band in BANDS.items()}, LWIR: LWIR}
 
     product: Literal["landsat"] = Field(description="Landsat 4-9 surface reflectance and temperature composites.")
-    source: str = Field(description="Name of the source that holds the Landsat Collection 2 Level 2 items.")
     bands: tuple[BandName, ...] = Field(
         default=("blue", "green", "red", "nir08"),
         min_length=1,
-        description="Bands to make; lwir is the surface temperature in kelvins, nir another name of nir08.",
+        description="Bands to make: coastal, blue, green, red, nir08 (or nir), swir16, swir22, and lwir, the "
+        "surface temperature in kelvins.",
     )
     mask: LandsatMaskConfig | None = Field(
-        LandsatMaskConfig(), description="Mask from QA_PIXEL and QA_RADSAT; null: no mask."
+        LandsatMaskConfig(), description="Cloud mask from QA_PIXEL and QA_RADSAT; {} takes the defaults; null: no mask."
     )
 
     @model_validator(mode="after")

@@ -12,6 +12,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 from dask.delayed import delayed
+from numpy import typing as npt
 from numpy.typing import NDArray
 
 from pipeline.errors import PermanentAssetError
@@ -21,15 +22,15 @@ from pipeline.ops.indices import Index
 from pipeline.ops.linear import Linear
 from pipeline.ops.mask import CLEAR, OUTSIDE
 from pipeline.ops.scores import ScoreOf
-from pipeline.products._composites import Joined, Joint, Reduced
+from pipeline.products._composites import Derived, Joined, Joint, Reduced
 from pipeline.products._layers import doy_layer, qa_layer
-from pipeline.products._optical import Recipe
+from pipeline.products._optical import Recipe, complete_days
 from pipeline.products._sources import Masking, both_clear, codes_on
 from pipeline.products._work import days_of
 from pipeline.read.access import Access
 from pipeline.read.layer import Target, read_layer
 from pipeline.read.lazy import LayerFunction, open_layers
-from pipeline.types import Asset, Item, Job
+from pipeline.types import Asset, Band, Item, Job
 
 Array = NDArray[Any]
 _NO_ASSET = "none:"
@@ -70,7 +71,8 @@ def open_cube(job: Job, recipe: Recipe, linear_of: Callable[[Item, str], Linear]
     cube = _stored(job, dict.fromkeys(recipe.bands, partial(read_layer, resampling=recipe.resampling)), access)
     bands = {
         name: [
-            _linear(cube.sel(band=name).isel(time=n).data, delayed(linear_of)(item, name))
+            # As one function: Dask would look for tasks in every field of an item that is an argument.
+            _linear(cube.sel(band=name).isel(time=n).data, delayed(partial(linear_of, item, name))())
             for n, item in enumerate(job.items)
         ]
         for name in recipe.bands
@@ -94,7 +96,7 @@ def _stored(job: Job, layers: Mapping[str, LayerFunction], access: Access) -> xr
 def lazy_observations(cube: Cube) -> xr.Dataset:
     """One observation per solar day: lazy uint16 (time, y, x) per band, 0 = none, offset removed."""
     clear = cube.clear()
-    return _dataset(cube, {band: cube.days(band, clear) for band in cube.bands})
+    return _dataset(cube, {band: cube.days(band, clear) for band in cube.bands}, cube.recipe.bands)
 
 
 def lazy_composite(cube: Cube) -> xr.Dataset:
@@ -119,7 +121,7 @@ def lazy_composite(cube: Cube) -> xr.Dataset:
     layers |= {name: further[name] for name in recipe.layers}
     if recipe.reasons is not None and cube.codes is not None:
         layers["reasons"] = _blocks(_reasons, "yx", cube.codes, "syx", dtype=np.uint16)
-    return _dataset(cube, layers)
+    return _dataset(cube, layers, recipe.made)
 
 
 def _reduced(recipe: Recipe, stacks: Mapping[str, da.Array]) -> tuple[dict[str, da.Array], list[da.Array]]:
@@ -141,6 +143,16 @@ def _reduced(recipe: Recipe, stacks: Mapping[str, da.Array]) -> tuple[dict[str, 
                 new_axes={"c": len(stacks) + 1},
             )
             return {name: made[number] for number, name in enumerate(stacks)}, [made[-1]]
+        case Derived() as derived:
+            stack = da.stack(list(stacks.values()))
+            scales = {name: band.scale for name, band in recipe.bands.items()}
+            layers = {
+                band.name: _blocks(
+                    partial(_derive, derived, scales, band.name), "yx", stack, "btyx", dtype=np.dtype(band.dtype)
+                )
+                for band in derived.layers
+            }
+            return layers, [_blocks(complete_days, "yx", stack, "btyx", dtype=np.uint16)]
         case _:
             complete = da.stack([stack != 0 for stack in stacks.values()]).all(axis=0)
             return dict(stacks), [complete.sum(axis=0)]
@@ -158,7 +170,7 @@ def _choose(codes: da.Array, days: Sequence[date], score_of: ScoreOf) -> tuple[d
     return chosen[0], chosen[1]
 
 
-def _blocks(function: Callable[..., Array], axes: str, *pairs: Any, dtype: type[Any], **options: Any) -> da.Array:
+def _blocks(function: Callable[..., Array], axes: str, *pairs: Any, dtype: npt.DTypeLike, **options: Any) -> da.Array:
     """`function` of blocks that are whole along every axis that the result has not; pairs: array, its axes."""
     whole = [
         array.rechunk({number: -1 for number, axis in enumerate(names) if axis not in axes})
@@ -180,6 +192,10 @@ def _join(joint: Joint, stack: NDArray[np.uint16]) -> NDArray[np.uint16]:
     all_bands = np.empty((stack.shape[0] + 1, *stack.shape[2:]), np.uint16)
     joint(stack, all_bands[:-1], all_bands[-1])
     return all_bands
+
+
+def _derive(derived: Derived, scales: Mapping[str, float], layer: str, stack: NDArray[np.uint16]) -> Array:
+    return derived.of(stack, scales)[layer]
 
 
 def _tallies(codes: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -224,9 +240,10 @@ def _indices(recipe: Recipe, bands: Mapping[str, da.Array]) -> dict[str, da.Arra
 
 def _merge(layers: Sequence[tuple[da.Array, da.Array | None]]) -> da.Array:
     """(y, x) of the first layer that provides each pixel: where it says True, or for None where it has a number."""
-    merged: da.Array = da.zeros_like(layers[0][0])
-    taken = da.zeros_like(merged, dtype=bool)
-    for layer, provided in layers:
+    (first, provided), *others = layers
+    merged: da.Array = first if provided is None else da.where(provided, first, np.uint16(0))
+    taken = first != 0 if provided is None else provided
+    for layer, provided in others:
         has = layer != 0 if provided is None else provided
         merged = da.where(has & ~taken, layer, merged)
         taken = taken | has
@@ -264,12 +281,12 @@ def _read_codes(masking: Masking, asset: Asset, access: Access, item: str, targe
     return (codes_on(masking, asset, access, item, target)[0] + np.uint8(1)).astype(np.uint16)
 
 
-def _dataset(cube: Cube, layers: Mapping[str, da.Array]) -> xr.Dataset:
+def _dataset(cube: Cube, layers: Mapping[str, da.Array], bands: Mapping[str, Band]) -> xr.Dataset:
     job = cube.job
     time = np.array([np.datetime64(job.items[day[0]].solar_day, "ns") for day in days_of(job.items)])
     variables = {}
     for name, data in layers.items():
-        attributes = {"scale_factor": cube.recipe.bands[name].scale, "nodata": 0} if name in cube.bands else {}
+        attributes = {"scale_factor": bands[name].scale, "nodata": bands[name].nodata} if name in bands else {}
         variables[name] = (("time", "y", "x")[3 - data.ndim :], data, attributes)
     coordinates = {**cube.coordinates, **({"time": time} if any(data.ndim == 3 for data in layers.values()) else {})}
     return xr.Dataset(variables, coords=coordinates, attrs={"crs": str(job.tile.geobox.crs), "job": job.id})

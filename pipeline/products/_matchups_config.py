@@ -9,9 +9,11 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 import shapely
 from affine import Affine
 from odc.geo.geobox import GeoBox
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.config import ProductConfig
+from pipeline.config.model import SOURCE
+from pipeline.config.section import may_be_left_out
 from pipeline.config.values import Name
 from pipeline.products import landsat, sentinel2
 from pipeline.products._argo_grid_config import RegionConfig
@@ -30,36 +32,54 @@ BandName = Annotated[
 
 
 class MatchupsConfig(ProductConfig):
-    """Pixels of a source at the places and times of floats."""
+    """Satellite pixels around the profiles of floats, one row a profile and scene."""
+
+    model_config = ConfigDict(json_schema_extra=may_be_left_out("source"))
 
     whole: ClassVar[bool] = True
 
     product: Literal["matchups"] = Field(description="Satellite pixels at the places and times of floats, as a table.")
     inputs: Annotated[tuple[Name, ...], Field(min_length=1, max_length=1)] = Field(
-        description="Name of the argo product whose profiles are matched."
+        description="Name of the argo product of this run whose profiles are matched, in a list: [argo]."
     )
-    source: str = Field(description="Name of the source whose scenes are matched.")
+    source: str = Field(description=SOURCE)
     regions: Mapping[Name, RegionConfig] = Field(
-        min_length=1, description="Where, by a name of your own; a table for each and for every period."
+        min_length=1,
+        description="Boxes or polygons, each by a name of your own; one table for each and for every period.",
     )
     sensor: Literal["sentinel2", "landsat"] | None = Field(
         default=None,
-        description="The product whose bands, offsets and masks these are; nothing: any raster, its numbers as the "
-        "catalogue scales them.",
+        description="Product whose bands, offsets and masks the scenes have; nothing: any raster, with numbers as "
+        "the catalogue scales them.",
     )
-    bands: Annotated[tuple[BandName, ...], Field(min_length=1)] = Field(description="Bands, or asset keys, to read.")
-    clear: bool = Field(default=True, description="With a sensor, count only pixels that its usual mask calls clear.")
+    bands: Annotated[tuple[BandName, ...], Field(min_length=1)] = Field(
+        description="Bands of the sensor, or asset keys, to read."
+    )
+    clear: bool = Field(
+        default=True, description="With sensor: whether only pixels count that its usual mask calls clear."
+    )
     tolerance_hours: float = Field(
-        default=24.0, gt=0, le=24 * 31, description="Hours between profile and scene, before or after, at most."
+        default=24.0,
+        gt=0,
+        le=24 * 31,
+        description="Greatest time between profile and scene, before or after, in hours.",
     )
     window_px: int = Field(
-        default=3, ge=1, le=101, description="Side of the window around a profile, in pixels of the first band; odd."
+        default=3,
+        ge=1,
+        le=101,
+        description="Side of the window of pixels around a profile, in pixels of the first band; odd.",
     )
     surface_dbar: float = Field(
-        default=10.0, gt=0, le=12000, description="The water down to this pressure is averaged, as what can be seen."
+        default=10.0,
+        gt=0,
+        le=12000,
+        description="Water down to this pressure, in dbar, is averaged, as what a satellite can see.",
     )
     kinds: tuple[Literal["core", "bgc", "synthetic"], ...] = Field(
-        default=(), description="Profiles of which files: one water column may be in several; nothing: all."
+        default=(),
+        description="Which files' profiles are matched: core, bgc, synthetic; nothing: all, though one water "
+        "column may be in several.",
     )
 
     @property

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from pipeline.errors import OutputError
 from pipeline.ops.matchups import window_statistics
+from pipeline.plan.argo_columns import UNITS, described
 from pipeline.plan.argo_schema import WHERE, WHO
-from pipeline.products._matchups_config import MatchupsConfig
+from pipeline.products._matchups_config import SENSORS, MatchupsConfig
 from pipeline.products._matchups_floats import Floats
 from pipeline.products._matchups_pixels import Sampled
 from pipeline.types import DataFile, Job, Rights
@@ -31,6 +32,12 @@ _SCENE: tuple[tuple[str, pa.DataType], ...] = (
     ("scene_time", pa.timestamp("us", tz="UTC")),
     ("hours", pa.float64()),
 )
+_OF_SCENE = {
+    "collection": ("collection of the scene",),
+    "scene": ("item of the scene in its collection",),
+    "scene_time": ("time of the scene, UTC", "", "time"),
+    "hours": ("time from the profile to the scene; negative: the scene was first", "h"),
+}
 _ORDER = ("wmo", "cycle", "direction", "kind", "profile_index", "scene_time", "collection", "scene")
 
 
@@ -56,7 +63,29 @@ def _schema(floats: Floats, config: MatchupsConfig) -> pa.Schema:
         name = f"{config.prefix}_{band}"
         of_bands += [(name, pa.float32()), (f"{name}_mean", pa.float32()), (f"{name}_std", pa.float32())]
         of_bands += [(f"{name}_count", pa.int32()), (f"{name}_window", window)]
-    return pa.schema([*_PROFILE, *of_water, *_SCENE, *of_bands])
+    return described(pa.schema([*_PROFILE, *of_water, *_SCENE, *of_bands]), (), _meanings(water, config))
+
+
+def _meanings(water: Iterable[str], config: MatchupsConfig) -> dict[str, tuple[str, ...]]:
+    """Long name, unit and standard name of the columns that a table of profiles does not have."""
+    said: dict[str, tuple[str, ...]] = dict(_OF_SCENE)
+    for column in water:
+        name = column.removesuffix("_levels").upper()
+        surface = f"best values of {name} down to {config.surface_dbar:g} dbar"
+        said[column] = (f"mean of {surface}", *UNITS.get(name, ()))
+        if column.endswith("_levels"):
+            said[column] = (f"number of {surface}",)
+    place = f"the {config.window_px} x {config.window_px} pixels around the profile"
+    for band in config.bands:
+        known = SENSORS[config.sensor].band(band) if config.sensor else None
+        text, unit = (known.description, known.unit) if known else (f"{band}, as its catalogue scales it", "")
+        name = f"{config.prefix}_{band}"
+        said[name] = (f"{text}: the pixel at the profile", unit)
+        said[f"{name}_mean"] = (f"{text}: mean of {place}", unit)
+        said[f"{name}_std"] = (f"{text}: standard deviation of {place}", unit)
+        said[f"{name}_count"] = (f"{text}: number of values among {place}",)
+        said[f"{name}_window"] = (f"{text}: {place}, row by row from the upper left one", unit)
+    return said
 
 
 def _rows(floats: Floats, sampled: Sampled, number: NDArray[np.int64], config: MatchupsConfig) -> pa.Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from pipeline.ops.indices import Index, compute_index
 from pipeline.ops.scores import ScoreOf
 from pipeline.plan.memory import Holding
 from pipeline.products._bands import Bands, Layer
-from pipeline.products._composites import Chosen, Composite, Joined, Reduced, Series
+from pipeline.products._composites import Chosen, Composite, Derived, Joined, Reduced, Series
 from pipeline.products._layers import (
     CHOSEN_FROM,
     COMPLETE_DAYS,
@@ -74,11 +75,23 @@ class Recipe:
             case Series():
                 # Layers of some days are on their way at once, whole.
                 return replace(usual, tile=tile + 2 * bands + 2 * _LAYERS_AHEAD, day=0)
+            case Derived(layers):
+                sizes = sum(np.dtype(band.dtype).itemsize for band in layers)
+                return replace(usual, tile=tile + sizes, day=2 * bands, fixed_bytes=_COMPUTING_BYTES)
+
+    @property
+    def made(self) -> Mapping[str, Band]:
+        """The layers that become of the bands, by name."""
+        match self.composite:
+            case Derived(layers):
+                return {band.name: band for band in layers}
+            case _:
+                return self.bands
 
     @property
     def names(self) -> frozenset[str]:
         """Of the layers that it makes, but for those of bits."""
-        return frozenset({*self.bands, *(index.name for index in self.indices), *self.layers, COUNT.name})
+        return frozenset({*self.made, *(index.name for index in self.indices), *self.layers, COUNT.name})
 
     @property
     def index_bands(self) -> set[str]:
@@ -100,6 +113,8 @@ class Recipe:
 
 
 _LAYERS_AHEAD = 17
+_COMPUTING_PX, _COMPUTING_BYTES = 2**17, 128 * 2**20
+"""Observations of a band that a product's own function is given at once, and what all threads of it hold."""
 _WARPER_BYTES = 8
 """What GDAL's warper holds of a window that it resamples: copies, masks and chunks (measured 7.4 a pixel)."""
 
@@ -114,7 +129,7 @@ class Making:
     writer: TileWriter
     count: Layer
     """Observations that every band rests on; known when all layers are made."""
-    preview: dict[str, Layer] = field(default_factory=dict)
+    preview: dict[str, NDArray[Any]] = field(default_factory=dict)
     """A few pixels of each band, for the picture."""
 
 
@@ -139,7 +154,7 @@ def make_layers(tiles: Sequence[Making], recipe: Recipe, memory: MemoryPlan) -> 
         _series(bands, only, recipe)
     else:
         _composited(bands, tiles, recipe)
-    meaning = {Chosen: CHOSEN_FROM, Joined: COMPLETE_DAYS, Series: COMPLETE_DAYS}.get(type(recipe.composite), COUNT)
+    meaning = {Chosen: CHOSEN_FROM, Reduced: COUNT}.get(type(recipe.composite), COMPLETE_DAYS)
     for tile in tiles:
         work, sources, writer = tile.part.work, tile.part.sources, tile.writer
         writer.add(tile.count, meaning)
@@ -163,7 +178,7 @@ def _composited(bands: Bands, tiles: Sequence[Making], recipe: Recipe) -> None:
             tile.part.work.ledger.check()
             np.minimum(tile.count, count, out=tile.count)
             tile.preview[name] = small(values)
-            tile.writer.add(values, recipe.bands[name])
+            tile.writer.add(values, recipe.made[name])
             if name in recipe.index_bands:
                 mine[name] = values
     for tile, mine in zip(tiles, kept, strict=True):
@@ -171,8 +186,10 @@ def _composited(bands: Bands, tiles: Sequence[Making], recipe: Recipe) -> None:
             tile.writer.add(recipe.index_layer(index, mine), band)
 
 
-def _finished(bands: Bands, tiles: Sequence[Making], recipe: Recipe) -> Iterator[tuple[str, list[tuple[Layer, Layer]]]]:
-    """(name, composite and count of each tile) of each band, in order."""
+def _finished(
+    bands: Bands, tiles: Sequence[Making], recipe: Recipe
+) -> Iterator[tuple[str, list[tuple[NDArray[Any], Layer]]]]:
+    """(name, values and count of each tile) of each layer, in order."""
     match recipe.composite:
         case Reduced(reducer):
             for name in recipe.bands:
@@ -185,6 +202,37 @@ def _finished(bands: Bands, tiles: Sequence[Making], recipe: Recipe) -> Iterator
             for name in recipe.bands:
                 picked = zip(tiles, bands.pick(name), strict=True)
                 yield name, [(values, _days(tile, values)) for tile, values in picked]
+        case Derived() as derived:
+            made = _derived(bands, tiles, recipe, derived)
+            for name in recipe.made:
+                yield name, [(layers[name], count) for layers, count in made]
+
+
+def _derived(
+    bands: Bands, tiles: Sequence[Making], recipe: Recipe, derived: Derived
+) -> list[tuple[dict[str, NDArray[Any]], Layer]]:
+    """Each tile's layers by name, and on how many days every band has a number."""
+    shapes = [tile.count.shape for tile in tiles]
+    made = [
+        ({band.name: np.empty(shape, band.dtype) for band in derived.layers}, np.empty(shape, np.uint16))
+        for shape in shapes
+    ]
+    scales = {name: band.scale for name, band in recipe.bands.items()}
+
+    def compute(number: int, rows: slice, stack: NDArray[np.uint16]) -> None:
+        layers, count = made[number]
+        for name, values in derived.of(stack, scales).items():
+            layers[name][rows] = values
+        count[rows] = complete_days(stack)
+
+    bands.visit(list(recipe.bands), compute, _COMPUTING_PX)
+    return made
+
+
+def complete_days(stack: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """On how many days every band has a number, of observations (band, day, y, x)."""
+    days: NDArray[np.uint16] = (stack != 0).all(axis=0).sum(axis=0, dtype=np.uint16)
+    return days
 
 
 def _days(tile: Making, values: Layer) -> Layer:
@@ -215,7 +263,7 @@ def _series(bands: Bands, tile: Making, recipe: Recipe) -> None:
         np.add(tile.count, complete, out=tile.count)
 
 
-def small(values: Layer) -> Layer:
+def small(values: NDArray[Any]) -> NDArray[Any]:
     """About 256 pixels a side."""
     stride = max(1, max(values.shape) // 256)
     # A tile may be narrower than half a stride.

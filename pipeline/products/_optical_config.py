@@ -19,6 +19,7 @@ CompositeName = Annotated[
     str,
     Field(
         pattern=rf"^({'|'.join(_COMPOSITES)}|p[1-9][0-9]?)$",
+        examples=[*_COMPOSITES],
         json_schema_extra={"patternErrorMessage": _COMPOSITE_WORDS},
     ),
 ]
@@ -50,19 +51,27 @@ def plain_name(name: str) -> str:
 class BestPixelConfig(Section):
     """What makes a pixel the best one of its period: far from masked ones, and near the wanted day."""
 
-    distance_weight: float = Field(default=1.0, ge=0, le=1000, description="Weight of the distance to masked pixels.")
-    distance_px: int = Field(
-        default=50, ge=1, le=200, description="Pixels of the mask beyond which more distance is no better."
+    distance_weight: float = Field(
+        default=1.0, ge=0, le=1000, description="Weight of the distance to masked pixels, against day_weight."
     )
-    day_weight: float = Field(default=1.0, ge=0, le=1000, description="Weight of the closeness to the wanted day.")
+    distance_px: int = Field(
+        default=50,
+        ge=1,
+        le=200,
+        description="Distance to masked pixels, in pixels of the mask, beyond which further is no better.",
+    )
+    day_weight: float = Field(
+        default=1.0, ge=0, le=1000, description="Weight of the closeness to the wanted day, against distance_weight."
+    )
     target_doy: int | None = Field(
-        default=None, ge=1, le=366, description="Wanted day of the year; nothing: the middle of the period."
+        default=None, ge=1, le=366, description="Wanted day of the year (1 to 366); nothing: the middle of the period."
     )
     sigma_days: float | None = Field(
         default=None,
         gt=0,
         le=3660,
-        description="Days away at which closeness is 0.61; nothing: a quarter of the period.",
+        description="Days away from the wanted day at which closeness has fallen to 0.61; nothing: a quarter of "
+        "the period.",
     )
 
     @model_validator(mode="after")
@@ -73,10 +82,10 @@ class BestPixelConfig(Section):
 
 
 class DatesConfig(Section):
-    """A few good days of each month, the same for all tiles of a cell of 300/360 degrees (see `plan/dates.py`)."""
+    """A few good days of each month, the same for all tiles of a cell of 300/360 degrees."""
 
     max_cloud: float = Field(
-        default=30.0, gt=0, le=100, description="Percent of cloud that the cell stays below on a good day."
+        default=30.0, gt=0, le=100, description="Cloud cover in percent (0 to 100) that a good day stays below."
     )
     per_month: int = Field(default=2, ge=1, le=31, description="Days of a month to take, at most.")
 
@@ -90,32 +99,37 @@ class OpticalConfig(SourceProduct):
     composite: CompositeName = Field(
         default="median",
         description="How the observations of a period become one pixel: median, mean, min, max, p1 to p99 "
-        "(percentiles), best_pixel, latest, least_cloudy (one scene a pixel, for all bands), geomedian, or none (the "
-        "time series).",
+        "(percentiles), best_pixel, latest, least_cloudy (one scene a pixel, for all bands), "
+        "geomedian, or none (every observation, as a time series).",
     )
     resampling: Resampling = Field(
         default="nearest",
         description="How the pixels of a scene on another grid become the tile's: nearest, bilinear, cubic or average. "
         "Masks are always nearest.",
     )
-    best_pixel: BestPixelConfig = Field(default=BestPixelConfig(), description="Scores of the composite best_pixel.")
+    best_pixel: BestPixelConfig = Field(
+        default=BestPixelConfig(), description="With composite: best_pixel, what makes a pixel the best one."
+    )
     layers: tuple[LayerName, ...] | None = Field(
         default=None,
-        description="Layers beside the bands, count and qa: source and doy (which scene and day of the year a pixel "
-        "comes from), reasons (why observations were masked). Nothing: source and doy where scenes are chosen.",
+        description="Layers beside the bands, count and qa: source and doy (which scene and which day of the year "
+        "a pixel comes from), reasons (why observations were masked); nothing: source and doy where "
+        "the composite chooses scenes.",
     )
     indices: tuple[IndexName, ...] = Field(
-        default=(), description="Spectral indices made from the composited bands, by their names in spyndex."
+        default=(),
+        description="Spectral indices of the composited bands, by their names in spyndex: ndvi, evi, ndmi, bsi ...",
     )
     harmonise: Mapping[str, Mapping[str, Coefficients]] = Field(
         default={},
-        description="Per platform, constellation or source, per band: [gain, offset]; reflectance becomes gain * "
-        "reflectance + offset before anything is composited.",
+        description="Corrections of reflectance before compositing, by platform, constellation or source, and "
+        "band: {sentinel-2b: {red: [gain, offset]}} makes it gain * reflectance + offset.",
     )
     dates: DatesConfig | None = Field(
-        default=None, description="Only a few good days of each month, by the catalogue's eo:cloud_cover; nothing: all."
+        default=None,
+        description="Take only a few good days of each month, by the catalogue's eo:cloud_cover; nothing: all scenes.",
     )
-    bands: tuple[str, ...] = Field(default=(), min_length=1, description="Bands to make.")
+    bands: tuple[str, ...] = Field(default=(), min_length=1, description="Bands to make, by their common names.")
     mask: Section | None = Field(default=None, description="Which observations are dropped; null: no mask.")
 
     @property

@@ -17,10 +17,11 @@ from pipeline.ops.linear import Linear
 from pipeline.plan.dates import DateChoice
 from pipeline.plan.entries import ProductPlan
 from pipeline.products._base import Context
-from pipeline.products._composites import Chosen, Series, composite_named
-from pipeline.products._layers import SOURCES, reasons_band
+from pipeline.products._composites import Chosen, Derived, Series, composite_named
+from pipeline.products._layers import COUNT, DOY, QA, SOURCE, SOURCES, reasons_band
 from pipeline.products._optical import Making, Recipe, find_sources, make_layers
 from pipeline.products._optical_sensor import HARMONISED_BY, C, Reading, Sensor, unused_coefficients
+from pipeline.products._promise import Promise, single
 from pipeline.products._quality import IN_DOUBT, MISSING, cloud_share, observed
 from pipeline.products._sources import Sources, number_masking
 from pipeline.products._strips import Part
@@ -43,6 +44,8 @@ class OpticalProduct(Generic[C]):
     """The product of one sensor."""
 
     sensor: Sensor[C]
+    derived: Derived | None = None
+    """What is made in place of the bands' composites."""
 
     @property
     def model(self) -> type[ProductConfig]:
@@ -84,6 +87,14 @@ class OpticalProduct(Generic[C]):
             if lacking:
                 told.append(f"{len(lacking)} of {len(items)} scenes of {config.source} have no {band}, as {lacking[0]}")
         return [f"{config.name}: {note}" for note in told]
+
+    def promised(self, entry: ProductConfig, job: Job) -> Promise:
+        config = self._own(entry)
+        recipe = self._recipe(config, job)
+        made = [*recipe.made.values(), *(band for _, band in recipe.index_layers())]
+        beside = [COUNT, QA, SOURCE, DOY, *([recipe.reasons] if recipe.reasons is not None else [])]
+        dated = frozenset(band.name for band in made) if config.composite == "none" else frozenset[str]()
+        return Promise(single(*made), single(*beside), lambda job: self.sensor.rights(job.items), dated)
 
     def make(
         self, jobs: Sequence[Job], entry: ProductConfig, context: Context, folders: Sequence[Path], memory: MemoryPlan
@@ -140,7 +151,7 @@ class OpticalProduct(Generic[C]):
 
     def _recipe(self, config: C, job: Job | None = None) -> Recipe:
         """What to make of a job's scenes; without a job, enough to know what that holds."""
-        sensor, composite = self.sensor, composite_named(config.composite)
+        sensor, composite = self.sensor, self.derived or composite_named(config.composite)
         chooses = isinstance(composite, Chosen)
         distance_px = config.best_pixel.distance_px if isinstance(composite, Chosen) and composite.by_distance else 1
         masking = None
@@ -194,17 +205,37 @@ class OpticalProduct(Generic[C]):
         """The tile's files, and what its item says of them."""
         work, job = tile.part.work, tile.part.work.job
         colours = [name for name in ("red", "green", "blue") if name in tile.preview]
-        shown = [tile.preview[name] for name in (colours if len(colours) == 3 else config.bands[:1])]
-        thumbnail = write_thumbnail(shown, 0, folder / "thumbnail.png")
+        shown = [tile.preview[name] for name in (colours if len(colours) == 3 else list(tile.preview)[:1])]
+        none = 0 if self.derived is None else self.derived.layers[0].nodata
+        thumbnail = write_thumbnail(shown, none, folder / "thumbnail.png")
         doubts = ((item, one.doubt) for item, one in zip(job.items, readings, strict=True))
         return Made(
             files=(*tile.writer.finish(), thumbnail),
-            properties=_properties(self.sensor, config, tile, readings),
+            properties=self._properties(config, tile, readings),
             rights=self.sensor.rights(job.items),
             losses=work.ledger.losses,
             warnings=(*work.ledger.notes, *(f"{item.id}: {doubt}" for item, doubt in doubts if doubt)),
             read_bytes=job.read_bytes,
         )
+
+    def _properties(self, config: C, tile: Making, readings: Sequence[Reading]) -> dict[str, Json]:
+        """What the item says of a tile, beyond its files."""
+        items, count, codes = tile.part.work.job.items, tile.count, tile.part.sources.codes
+        days = len(days_of(items))
+        composite = "time series" if config.composite == "none" else config.composite
+        made = composite if self.derived is None else self.derived.what
+        return {
+            **self.sensor.describe(items),
+            "processing:lineage": f"{made} of {days} days",
+            "groundswell:scenes": len(items),
+            "groundswell:days": days,
+            **observed(count, tile.part.work.inside),
+            MISSING: round(tile.part.work.ledger.fraction, 6),
+            IN_DOUBT: sum(one.doubt is not None for one in readings),
+            **cloud_share(codes if config.mask is not None else None, self.sensor.clouds),
+            self.sensor.labels: dict(sorted(Counter(one.label for one in readings).items())),
+            **({SOURCES: [item.id for item in items]} if "source" in config.extra_layers else {}),
+        }
 
 
 def _parameters(config: C) -> dict[str, Json]:
@@ -225,22 +256,3 @@ def _parameters(config: C) -> dict[str, Json]:
     # Formulas come from a library, and may change with its version.
     formulas = {index.name: [index.formula, dict(index.constants)] for index in config.found_indices()}
     return {**said, **({"formulas": formulas} if set(formulas) - {"ndvi"} else {})}
-
-
-def _properties(sensor: Sensor[C], config: C, tile: Making, readings: Sequence[Reading]) -> dict[str, Json]:
-    """What the item says of a tile, beyond its files."""
-    items, count, codes = tile.part.work.job.items, tile.count, tile.part.sources.codes
-    days = len(days_of(items))
-    made = "time series" if config.composite == "none" else config.composite
-    return {
-        **sensor.describe(items),
-        "processing:lineage": f"{made} of {days} days",
-        "groundswell:scenes": len(items),
-        "groundswell:days": days,
-        **observed(count, tile.part.work.inside),
-        MISSING: round(tile.part.work.ledger.fraction, 6),
-        IN_DOUBT: sum(one.doubt is not None for one in readings),
-        **cloud_share(codes if config.mask is not None else None, sensor.clouds),
-        sensor.labels: dict(sorted(Counter(one.label for one in readings).items())),
-        **({SOURCES: [item.id for item in items]} if "source" in config.extra_layers else {}),
-    }

@@ -32,15 +32,22 @@ Day = Annotated[date, BeforeValidator(_day)]
 class ChannelConfig(Section):
     """One channel of the model's input: stored * scale + offset of a layer, then clipped."""
 
-    layer: LayerName = Field(description="A layer of the inputs: sentinel2_red, or red where only one of them has it.")
+    layer: LayerName = Field(description="Layer of the inputs: sentinel2_red, or red where only one of them has it.")
     time: Day | None = Field(
-        default=None, description="Which one of a layer with a time axis; nothing: all of them, with a layout of time."
+        default=None,
+        description="Date of one step of a layer with a time axis; nothing: all steps, with a layout that has a t.",
     )
-    scale: float | None = Field(default=None, description="In place of the layer's own scale.")
-    offset: float | None = Field(default=None, description="In place of the layer's own offset.")
-    clip: tuple[float, float] | None = Field(default=None, description="Least and greatest value for the model.")
-    nodata: float | None = Field(default=None, description="Stored number that means none; nothing: the layer's own.")
-    fill: float = Field(default=0.0, description="What the model is given where the layer has no number.")
+    scale: float | None = Field(
+        default=None, description="Factor from stored number to the model's value; nothing: the layer's own."
+    )
+    offset: float | None = Field(default=None, description="Added after scale; nothing: the layer's own.")
+    clip: tuple[float, float] | None = Field(
+        default=None, description="[least, greatest] value that the model is given; nothing: not clipped."
+    )
+    nodata: float | None = Field(
+        default=None, description="Stored number that stands for no value; nothing: the layer's own."
+    )
+    fill: float = Field(default=0.0, description="Value that the model is given where the layer has none.")
 
     @model_validator(mode="after")
     def _ascending(self) -> ChannelConfig:
@@ -55,15 +62,25 @@ class ResultConfig(Section):
     name: str = Field(
         pattern=NAME_PATTERN, json_schema_extra={"patternErrorMessage": NAME_WORDS}, description="Name of the layer."
     )
-    channel: int | None = Field(default=None, ge=0, description="Channel of the result, from 0; nothing: its place.")
-    dtype: Literal["float32", "uint8", "int16", "uint16"] = Field(default="float32", description="How it is stored.")
-    scale: float = Field(default=1.0, gt=0, description="Value of one stored unit.")
+    channel: int | None = Field(
+        default=None,
+        ge=0,
+        description="Channel of the model's result, counted from 0; nothing: its place in this list.",
+    )
+    dtype: Literal["float32", "uint8", "int16", "uint16"] = Field(
+        default="float32", description="Type of the stored numbers."
+    )
+    scale: float = Field(default=1.0, gt=0, description="Value of one stored unit: value = stored * scale + offset.")
     offset: float = Field(default=0.0, description="Value of a stored 0.")
     nodata: float | None = Field(
-        default=None, description="Stored number for none; nothing: NaN, 255, -32768 or 65535 by dtype."
+        default=None,
+        description="Stored number that stands for no value; nothing: NaN (float32), 255 or 65535 (uint8, "
+        "uint16), -32768 (int16); as the type has it.",
     )
-    unit: str = Field(default="1", min_length=1, max_length=64, description="Unit of the values.")
-    description: str = Field(default="", max_length=500, description="What the layer is.")
+    unit: str = Field(default="1", min_length=1, max_length=64, description="Unit of the values, such as m; 1: none.")
+    description: str = Field(
+        default="", max_length=500, description="What the layer is, in words; goes into files and items."
+    )
 
     @model_validator(mode="after")
     def _storable(self) -> ResultConfig:
@@ -95,43 +112,66 @@ class PredictConfig(DerivedProduct):
     """What a model says of the inputs, pixel by pixel."""
 
     product: Literal["predict"] = Field(description="A model of your own in ONNX format, applied to other products.")
-    model: PathOrUrl = Field(description="The ONNX model, weights included: a file, https:// or s3://.")
+    model: PathOrUrl = Field(
+        description="The ONNX model, weights included: a file beside this one, or https:// or s3://."
+    )
     digest: str | None = Field(
         default=None,
         validate_default=True,
         pattern=r"^[0-9a-f]{64}$",
         json_schema_extra={"patternErrorMessage": "a SHA-256 of 64 hexadecimal digits, as sha256sum prints it"},
-        description="SHA-256 of the model; may be left out for a file on this machine.",
+        description="SHA-256 of the model, as sha256sum prints it; nothing: taken from the file; required for "
+        "https:// and s3://.",
     )
-    storage: StorageConfig | None = Field(default=None, description="How to reach the model where it lies on S3.")
-    output: str | None = Field(default=None, description="Name of the model's result; nothing: its only one.")
-    channels: tuple[ChannelConfig, ...] = Field(min_length=1, description="What the model takes, in its order.")
+    storage: StorageConfig | None = Field(
+        default=None,
+        description="How to reach the model where it lies on S3; nothing: AWS with the default credentials.",
+    )
+    output: str | None = Field(
+        default=None, description="Name of the model's result that is used; nothing: its only one."
+    )
+    channels: tuple[ChannelConfig, ...] = Field(
+        min_length=1, description="The model's input channels, in its order: which layer each is, and how it is scaled."
+    )
     layout: Literal["nchw", "nhwc", "ntchw", "nthwc"] = Field(
         default="nchw",
-        description="Order of the axes of what it takes: n windows, t times, c channels, h rows, w columns.",
+        description="Order of the axes of the model's input: n windows, t times, c channels, h rows, w columns.",
     )
-    window_px: int = Field(default=256, ge=8, le=4096, description="Side of the windows that the model takes.")
-    overlap_px: int = Field(default=64, ge=0, le=2048, description="Of two neighbouring results.")
+    window_px: int = Field(
+        default=256, ge=8, le=4096, description="Side in pixels of the windows that the model takes."
+    )
+    overlap_px: int = Field(
+        default=64,
+        ge=0,
+        le=2048,
+        description="Pixels by which neighbouring windows' results overlap, so that no seam shows.",
+    )
     crop_px: int = Field(
-        default=0, ge=0, le=1024, description="By how much a result is smaller than its window, on each side."
+        default=0, ge=0, le=1024, description="Pixels by which a result is smaller than its window, on each side."
     )
     blend: Literal["cosine", "linear", "none"] = Field(
-        default="cosine", description="How results pass into each other across their overlap; none: the nearer one's."
+        default="cosine",
+        description="How overlapping results pass into each other: cosine, linear, or none (each pixel from the "
+        "nearest window).",
     )
-    batch: int = Field(default=4, ge=1, le=1024, description="Windows that the model takes at once.")
-    results: tuple[ResultConfig, ...] = Field(default=(), description="Layers to write of what the model results in.")
+    batch: int = Field(default=4, ge=1, le=1024, description="Number of windows that the model is given at once.")
+    results: tuple[ResultConfig, ...] = Field(
+        default=(), description="Layers to write of the model's result; nothing: none but `classes`."
+    )
     classes: tuple[str, ...] = Field(
         default=(),
         max_length=CLASS_NODATA,
-        description="Names of the model's classes in order: writes the layer class, the number of the greatest channel "
-        "after blending, or of the model's own result if that is one channel of whole numbers.",
+        description="Names of the model's classes in order: writes a layer `class` with the number of the "
+        "greatest channel after blending, or the model's own result where that is one channel of "
+        "whole numbers.",
     )
     missing: Literal["any", "all"] = Field(
         default="any",
-        description="A pixel is left out where any channel has no number there, or only where all have none.",
+        description="Where a pixel is left out: any (a channel has no value there), or all (no channel has one).",
     )
     working_memory: SizeBytes | None = Field(
-        default=None, description="What the model uses of memory for one batch; nothing: 1 KiB a pixel of its windows."
+        default=None,
+        description="Memory that the model uses for one batch, as 2GiB; nothing: 1 KiB for each pixel of its windows.",
     )
 
     @field_validator("digest")

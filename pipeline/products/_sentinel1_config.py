@@ -39,10 +39,10 @@ class BorderConfig(Section):
     """Noise at the edges of the swath, which older scenes have."""
 
     px: int = Field(
-        default=0, ge=0, le=200, description="Pixels of a scene from where it has none, within which noise is dropped."
+        default=0, ge=0, le=200, description="Noise is dropped within this many pixels of the scene's edge; 0: none is."
     )
     below: float | None = Field(
-        default=None, gt=0, le=10, description="Only of power under this; nothing: whatever it is."
+        default=None, gt=0, le=10, description="Only pixels whose power is below this are dropped there; nothing: all."
     )
 
     @model_validator(mode="after")
@@ -59,12 +59,13 @@ class RadarMaskConfig(Section):
     """What a scene says of layover and radar shadow."""
 
     of: tuple[Literal["layover", "shadow"], ...] = Field(
-        default=("layover", "shadow"), min_length=1, description="What is dropped."
+        default=("layover", "shadow"), min_length=1, description="What is dropped: layover, shadow, or both."
     )
     asset: str | None = Field(
         default=None,
         min_length=1,
-        description="Key of the asset; nothing: `mask` of OPERA's scenes and `ls_map` of HyP3's, where there is one.",
+        description="Key of the asset that marks them; nothing: `mask` of OPERA's scenes and `ls_map` of HyP3's, "
+        "where there is one.",
     )
     values: Literal["opera", "hyp3"] = Field(
         default="opera",
@@ -74,7 +75,7 @@ class RadarMaskConfig(Section):
     codes: tuple[Annotated[int, Field(ge=0, le=255)], ...] | None = Field(
         default=None,
         min_length=1,
-        description="With `asset`: the numbers to drop, in place of those that `values` knows.",
+        description="With `asset`: the numbers to drop; nothing: those that `values` knows.",
     )
 
     @model_validator(mode="after")
@@ -90,14 +91,14 @@ class SpeckleConfig(Section):
     """A speckle filter, on each scene's own pixels."""
 
     method: Literal["lee", "enhanced_lee"] = Field(
-        default="lee", description="Lee 1980, or Lopes, Touzi and Nezry 1990."
+        default="lee", description="lee: Lee (1980); enhanced_lee: Lopes, Touzi and Nezry (1990)."
     )
-    size_px: int = Field(default=7, ge=3, le=31, description="Side of its window in pixels of the scene, odd.")
+    size_px: int = Field(default=7, ge=3, le=31, description="Side of the filter's window in pixels of the scene; odd.")
     looks: float = Field(
         default=4.4,
         gt=0,
         le=1000,
-        description="Equivalent number of looks of a scene: 4.4 of IW GRDH, 10.7 of EW GRDM.",
+        description="Equivalent number of looks of a scene: 4.4 for IW GRDH, 10.7 for EW GRDM.",
     )
 
     @model_validator(mode="after")
@@ -111,7 +112,7 @@ class SpeckleConfig(Section):
 
 
 class Sentinel1Config(SourceProduct):
-    """Sentinel-1 backscatter composites."""
+    """Sentinel-1 radar backscatter, composited in linear power."""
 
     product: Literal["sentinel1"] = Field(description="Sentinel-1 radar backscatter composites.")
     kind: Literal["rtc", "grd"] = Field(
@@ -120,47 +121,63 @@ class Sentinel1Config(SourceProduct):
         "range, on control points: calibrated and geocoded, marked as not terrain corrected).",
     )
     backscatter: Literal["gamma0", "sigma0", "beta0"] = Field(
-        default="gamma0", description="With kind: grd: what the scenes are calibrated to, over the ellipsoid."
+        default="gamma0",
+        description="With kind: grd: which backscatter the scenes are calibrated to, over the ellipsoid.",
     )
-    remove_noise: bool = Field(default=True, description="With kind: grd: take thermal noise away where it is known.")
+    remove_noise: bool = Field(
+        default=True, description="With kind: grd: whether thermal noise is taken away where it is known."
+    )
     polarisations: tuple[Polarisation, ...] = Field(
-        default=("vv", "vh"), min_length=1, description="Bands to make: vv, vh, hh, hv."
+        default=("vv", "vh"), min_length=1, description="Polarisations to make: vv, vh, hh, hv."
     )
     input_scale: Literal["power", "db", "amplitude"] = Field(
-        default="power", description="Of the scenes' numbers; they are made linear power before anything else. For rtc."
+        default="power",
+        description="With kind: rtc: how the scenes store backscatter, power, db or amplitude; it is made linear "
+        "power before anything else.",
     )
     composite: Annotated[str, AfterValidator(_of_power)] = Field(
         default="mean", description=f"How the observations of a period become one, in linear power: {_COMPOSITES}."
     )
     average_in: Annotated[str, AfterValidator(_in_power)] = Field(
-        default="power", description="Always power; it can be written to say so."
+        default="power",
+        description="Only power is allowed: means of decibels are wrong; the key may be written to say so.",
     )
     scale: Literal["power", "db"] = Field(
-        default="power", description="Of the finished layers: power, or db (10 log10 of the composite)."
+        default="power",
+        description="How finished layers are stored: power (linear), or db (10 log10 of the composite).",
     )
     orbits: Literal["apart", "direction", "together"] = Field(
         default="apart",
         description="Which observations become one layer: those of one relative orbit and direction (apart: "
-        "vv-ascending-117), of one direction (direction: vv-ascending, vv-descending), or all (together: vv).",
+        "vv-ascending-117), of one direction (direction: vv-ascending, vv-descending), or all "
+        "(together: vv).",
     )
-    direction: Direction | None = Field(default=None, description="Only of this orbit direction.")
+    direction: Direction | None = Field(default=None, description="Take only passes of this direction; nothing: both.")
     relative_orbits: tuple[Annotated[int, Field(ge=1, le=175)], ...] | None = Field(
-        default=None, min_length=1, description="Only of these relative orbits."
+        default=None, min_length=1, description="Take only these relative orbits (1 to 175); nothing: all."
     )
     prefer: Direction | None = Field(
         default=None,
-        description="With orbits: together: a pixel takes observations of this direction where it has prefer_at_least "
-        "of them, else those of the other where it has as many, else both.",
+        description="With orbits: together, a pixel takes observations of this direction where it has "
+        "prefer_at_least of them, else of the other where it has as many, else both; nothing: both.",
     )
-    prefer_at_least: int = Field(default=1, ge=1, le=1000, description="Observations that are enough for prefer.")
+    prefer_at_least: int = Field(
+        default=1, ge=1, le=1000, description="Number of observations that are enough for prefer."
+    )
     resampling: Literal["nearest", "bilinear"] = Field(
-        default="bilinear", description="How a scene's pixels become the tile's, in linear power."
+        default="bilinear", description="How a scene's pixels become the tile's, in linear power: nearest or bilinear."
     )
-    border: BorderConfig = Field(default=BorderConfig(), description="Noise at the swath's edges.")
+    border: BorderConfig = Field(
+        default=BorderConfig(),
+        description="Noise at the swath's edges, which scenes before 2018 have; nothing is dropped by default.",
+    )
     mask: RadarMaskConfig | None = Field(
-        default=RadarMaskConfig(), description="Layover and shadow, where scenes say so; null: kept."
+        default=RadarMaskConfig(),
+        description="Drop layover and radar shadow where scenes mark them; {} takes the defaults; null: kept.",
     )
-    speckle: SpeckleConfig | None = Field(default=None, description="Speckle filter; null: none.")
+    speckle: SpeckleConfig | None = Field(
+        default=None, description="Speckle filter on each scene's own pixels; null: none."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Sentinel1Config:

@@ -13,9 +13,6 @@ from pipeline.ops.mask import MARGIN, ClassMask
 from pipeline.products._optical_config import OpticalConfig
 from pipeline.types import Band
 
-BandName = Literal[
-    "coastal", "blue", "green", "red", "rededge1", "rededge2", "rededge3", "nir", "nir08", "nir09", "swir16", "swir22"
-]
 SCALE = 1e-4
 """Reflectance of one stored unit."""
 
@@ -52,6 +49,29 @@ BANDS: Mapping[str, S2Band] = {
     "swir16": S2Band("B11", "swir16", 1.610, 20, "S1"),
     "swir22": S2Band("B12", "swir22", 2.190, 20, "S2"),
 }
+BandName = Annotated[
+    Literal[
+        "coastal",
+        "blue",
+        "green",
+        "red",
+        "rededge1",
+        "rededge2",
+        "rededge3",
+        "nir",
+        "nir08",
+        "nir09",
+        "swir16",
+        "swir22",
+    ],
+    Field(
+        json_schema_extra={
+            "synonyms": {
+                number: name for name, band in BANDS.items() for number in (band.number, band.number.replace("B0", "B"))
+            }
+        }
+    ),
+]
 MASK = "scl"
 MASK_KEYS = ("SCL", "SCL_20m")
 MASK_WORDS: Mapping[int, str] = dict(
@@ -70,32 +90,52 @@ CLOUDS = frozenset({3, 8, 9, 10, MARGIN})
 class MaskConfig(Section):
     """Which scene classes are masked, and how far around them, in pixels of the 20 m classification."""
 
-    classes: tuple[Annotated[int, Field(ge=0, le=11)], ...] = Field(
+    classes: tuple[
+        Annotated[
+            int,
+            Field(
+                ge=0,
+                le=11,
+                json_schema_extra={
+                    "patternErrorMessage": "the number of a class, such as 3 (cloud shadow), 8 and 9 (cloud), 10 (thin "
+                    "cirrus), 11 (snow)"
+                },
+            ),
+        ],
+        ...,
+    ] = Field(
         default=(0, 1, 3, 8, 9, 10),
         description="SCL classes to drop: 0 no data (always), 1 defective, 2 dark, 3 cloud shadow, 4 vegetation, "
         "5 bare, 6 water, 7 unclassified, 8 cloud medium, 9 cloud high, 10 thin cirrus, 11 snow.",
     )
     open_px: int = Field(
-        default=1, ge=0, le=20, description="Specks smaller than this radius are not clouds; 0 keeps them."
+        default=1,
+        ge=0,
+        le=20,
+        description="Masked specks smaller than this radius, in pixels of 20 m, are taken for bright ground and "
+        "kept; 0: none is.",
     )
-    dilate_px: int = Field(default=3, ge=0, le=50, description="Masked areas grow by this radius.")
+    dilate_px: int = Field(default=3, ge=0, le=50, description="Masked areas grow by this radius, in pixels of 20 m.")
 
     def as_class_mask(self) -> ClassMask:
         return ClassMask(self.classes, self.open_px, self.dilate_px)
 
 
 class Sentinel2Config(OpticalConfig):
-    """Sentinel-2 L2A composites."""
+    """Sentinel-2 L2A: surface reflectance, masked and composited, with indices."""
 
     standard: ClassVar[Mapping[str, str]] = {name: band.standard for name, band in BANDS.items()}
 
     product: Literal["sentinel2"] = Field(description="Sentinel-2 L2A surface reflectance composites.")
-    source: str = Field(description="Name of the source that holds the Sentinel-2 L2A items.")
     bands: tuple[BandName, ...] = Field(
-        default=("blue", "green", "red", "nir"), min_length=1, description="Bands to make."
+        default=("blue", "green", "red", "nir"),
+        min_length=1,
+        description="Bands to make, by their common names: blue, green, red, nir (10 m), rededge1 to rededge3, "
+        "nir08, swir16, swir22 (20 m), coastal, nir09 (60 m).",
     )
     mask: MaskConfig | None = Field(
-        MaskConfig(), description="Cloud mask from the scene classification; null: no mask."
+        MaskConfig(),
+        description="Cloud mask from the scene classification (SCL); {} takes the defaults; null: no mask.",
     )
 
 

@@ -26,8 +26,8 @@ class StackConfig(DerivedProduct):
     product: Literal["stack"] = Field(description="Layers of several products as one aligned data cube.")
     layers: Mapping[Name, Annotated[tuple[LayerName, ...], Field(min_length=1)]] = Field(
         default={},
-        description="Per input, the layers to take; nothing: all of them but count and qa. In the stack a layer has "
-        "the name of its input before its own: sentinel2_red.",
+        description="Layers to take, by input: {sentinel2: [red, nir]}; nothing: all but count and qa. In the "
+        "stack a layer's name begins with its input's: sentinel2_red.",
     )
     dtype: Literal["native", "float32"] = Field(
         default="native",
@@ -36,11 +36,12 @@ class StackConfig(DerivedProduct):
     )
     missing_inputs: Literal["fail", "fill"] = Field(
         default="fail",
-        description="Where an input has nothing for a tile and period: make no stack there, or one whose layers of "
-        "that input are empty; then layers names them, and dtype is float32.",
+        description="Where an input has nothing for a tile and period: fail (no stack is made there, and the plan "
+        "names it), or fill (its layers are empty; then layers names them and dtype is float32).",
     )
     write: WriteConfig | None = Field(
-        default=WriteConfig(zarr=ZarrConfig()), description="What is written; nothing: one Zarr store."
+        default=WriteConfig(zarr=ZarrConfig()),
+        description="Formats of the stack; nothing: one Zarr store a tile and period.",
     )
 
     @model_validator(mode="after")

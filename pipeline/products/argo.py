@@ -47,26 +47,30 @@ class ArgoConfig(SourceProduct):
     timeless = True
     afloat = True
 
-    product: Literal["argo"]
+    product: Literal["argo"] = Field(description="argo: profiles of Argo floats as Parquet tables.")
     parameters: tuple[ArgoName, ...] = Field(
         default=("PRES", "TEMP", "PSAL"),
         min_length=1,
-        description="Parameters by Argo's names; PRES is always among them.",
+        description="Parameters by Argo's names, such as TEMP, PSAL, DOXY; PRES is always among them.",
     )
     qc_level: Literal["standard", "expert", "research"] = Field(
         default="standard",
-        description="Which best values are kept: those of good flags (standard), all (expert), or delayed mode with "
-        "good flags and a known error of the pressure (research). Levels, originals and flags always are.",
+        description="Which best values are kept: those of good flags (standard), all (expert), or delayed mode "
+        "with good flags and a known error of the pressure (research). Levels, originals and flags "
+        "are kept in any case.",
     )
     flags: tuple[Flag, ...] | None = Field(
-        default=None, min_length=1, description="Flags that are good, in place of those of qc_level; 1, 2, 5, 8."
+        default=None,
+        min_length=1,
+        description="QC flags (0 to 9) that count as good; nothing: those of qc_level (standard: 1, 2, 5, 8).",
     )
     compression: Literal["zstd", "snappy", "gzip", "lz4", "none"] = Field(
-        default="zstd", description="Of the Parquet tables."
+        default="zstd", description="Compression of the Parquet tables."
     )
     also: tuple[Literal["arrow", "json"], ...] = Field(
         default=(),
-        description="Beside Parquet: levels as an Arrow file (arrow); one JSON document a profile, a line each (json).",
+        description="Further formats of the same profiles: arrow (levels as an Arrow file), json (one document a "
+        "profile, a line each).",
     )
 
     @field_validator("parameters")

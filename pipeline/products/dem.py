@@ -11,23 +11,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
-from pydantic import Field, field_validator
 
-from pipeline.config import ProductConfig, Section, SourceProduct
+from pipeline.config import ProductConfig
 from pipeline.ops.lattice import PixelGrid
 from pipeline.ops.neighbours import median_around
 from pipeline.ops.terrain import Sun, aspect, hillshade, metre_on_the_ground, pixel_sizes, slope
 from pipeline.plan.entries import ProductPlan
 from pipeline.plan.memory import Holding
 from pipeline.products._base import Context, stated_rights
+from pipeline.products._dem_config import DemConfig
 from pipeline.products._dem_mosaic import Heights, find_mosaic, heights_of, open_sea, told
 from pipeline.products._dem_tiles import ELEVATION, KEYS
 from pipeline.products._layers import COUNT, QA, qa_layer
+from pipeline.products._promise import Promise, single
 from pipeline.products._quality import observed
 from pipeline.products._rights import dem_rights
 from pipeline.products._whole import anything, lazy_whole, make_alone
@@ -44,51 +45,11 @@ __all__ = ["PRODUCT", "VERSION", "Dem", "DemConfig"]
 
 VERSION = 1
 """Raise it when the same inputs and parameters give other pixels; a golden test watches."""
-LayerName = Literal["elevation", "slope", "slope_median", "aspect", "hillshade"]
 _NONE = float("nan")
 _MOST_STRETCHED = 0.05
 """Of a grid's metres, beyond which slopes are called doubtful; polar stereographic grids have less from 62 N on."""
 _MEDIAN = 2
 """Pixels to each side in the square that a median of slopes is of."""
-
-
-class HillshadeConfig(Section):
-    """Where the light of the hillshade comes from."""
-
-    azimuth: Annotated[float, Field(ge=0, lt=360)] = Field(
-        default=315.0, description="Degrees clockwise from the top of the grid."
-    )
-    altitude: Annotated[float, Field(gt=0, le=90)] = Field(default=45.0, description="Degrees above the horizon.")
-
-
-class DemConfig(SourceProduct):
-    """A `dem` entry."""
-
-    timeless: ClassVar[bool] = True
-
-    product: Literal["dem"]
-    layers: tuple[LayerName, ...] = Field(
-        default=("elevation", "slope"),
-        min_length=1,
-        description="What is written of the ground; slope_median is the median of slope over 5 x 5 pixels.",
-    )
-    hillshade: HillshadeConfig = Field(default=HillshadeConfig(), description="Light of the hillshade.")
-    absent: Literal["auto", "sea", "nodata"] = Field(
-        default="auto",
-        description="What a cell of one degree without a tile is: 0 m where a table knows no land there and a missing "
-        "input elsewhere (auto), always 0 m (sea), or no data (nodata). A tile that no file reaches is made where all "
-        "of it is 0 m.",
-    )
-    heights: str = Field(
-        default="EGM2008 geoid (EPSG:3855)", min_length=1, description="What heights count from; goes into the output."
-    )
-
-    @field_validator("layers")
-    @classmethod
-    def _once(cls, layers: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(layers)) != len(layers):
-            raise ValueError("allowed: every name once in layers")
-        return layers
 
 
 class Dem:
@@ -131,16 +92,15 @@ class Dem:
         del entry, items
         return ()
 
+    def promised(self, entry: ProductConfig, job: Job) -> Promise:  # noqa: ARG002 (the seam's; every tile is alike)
+        return Promise(single(*(band for band, _ in _layers(_own(entry)))), single(COUNT, QA), _rights)
+
     def make(
         self, jobs: Sequence[Job], entry: ProductConfig, context: Context, folders: Sequence[Path], memory: MemoryPlan
     ) -> Sequence[Made]:
         del memory  # of several tiles together: each has its own
         config = _own(entry)
-
-        def make(work: Work, writer: TileWriter, folder: Path) -> Made:
-            return _make(work, config, writer, folder)
-
-        return make_alone(jobs, context, folders, (1, anything), _rights, make)
+        return make_alone(jobs, context, folders, (1, anything), _rights, lambda work, *to: _make(work, config, *to))
 
     def open(self, job: Job, entry: ProductConfig, access: Access) -> xr.Dataset:
         """The heights alone: what there is to see of the ground."""
@@ -148,9 +108,8 @@ class Dem:
         return lazy_whole(job, [band for band, _ in _layers(config)], lambda: _computed(job, config, access))
 
     def composite(self, job: Job, entry: ProductConfig, access: Access) -> xr.Dataset:
-        config = _own(entry)
-        bands = [*(band for band, _ in _layers(config)), COUNT, QA]
-        return lazy_whole(job, bands, lambda: _computed(job, config, access))
+        bands = [*(band for band, _ in _layers(_own(entry))), COUNT, QA]
+        return lazy_whole(job, bands, lambda: _computed(job, _own(entry), access))
 
 
 PRODUCT = Dem()
@@ -274,8 +233,8 @@ def _computed(job: Job, config: DemConfig, access: Access) -> dict[str, NDArray[
         work, mosaic = find_mosaic(begun, config.absent, _pad(config))
         ground = _Ground(work.geobox, heights_of(work, mosaic), mosaic.pad)
         count = _count(ground)
-        layers = {band.name: layer(ground) for band, layer in _layers(config)}
-        return {**layers, COUNT.name: count, QA.name: qa_layer(count, work.lost)}
+        beside: dict[str, NDArray[Any]] = {COUNT.name: count, QA.name: qa_layer(count, work.lost)}
+        return {band.name: layer(ground) for band, layer in _layers(config)} | beside
 
 
 def _rights(job: Job) -> Rights:
@@ -284,7 +243,7 @@ def _rights(job: Job) -> Rights:
         return Rights("other", "Open sea at 0 m, made from no elevation data")
     named = [f"{item.collection} {item.id}".lower() for item in job.items]
     if not all("copernicus" in name or "cop-dem" in name for name in named):
-        collections = ", ".join(sorted({item.collection for item in job.items}))
-        return stated_rights(job.items, Rights("other", f"Made from the elevation data of {collections}"))
+        said = f"Made from the elevation data of {', '.join(sorted({item.collection for item in job.items}))}"
+        return stated_rights(job.items, Rights("other", said))
     coarse = all("cog_30" in name or "glo-90" in name for name in named)
     return stated_rights(job.items, dem_rights(90 if coarse else 30))

@@ -29,6 +29,7 @@ from pipeline.products._layers import COMPLETE_DAYS, QA, qa_layer
 from pipeline.products._optical import Making, Recipe, find_sources, small
 from pipeline.products._optical_config import OpticalConfig
 from pipeline.products._optical_product import OpticalProduct
+from pipeline.products._promise import Promise, single
 from pipeline.products._quality import observed
 from pipeline.products._strips import Part
 from pipeline.products._work import Work, start_works
@@ -96,6 +97,13 @@ class Glaciers:
 
     def notes(self, entry: ProductConfig, items: Sequence[Any]) -> Sequence[str]:  # noqa: ARG002 (the seam's)
         return ()
+
+    def promised(self, entry: ProductConfig, job: Job) -> Promise:
+        config = _own(entry)
+        optical = _of(config).promised(config.optical, job)
+        bands = {name: optical.files[name][0] for name in config.made}
+        sets = {name: tuple(bands[band] for band in some) for name, some in config.sets.items()}
+        return Promise(sets, single(TEMPLATE, COMPLETE_DAYS, _QA), optical.rights, frozenset(sets))
 
     def make(
         self,

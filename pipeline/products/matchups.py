@@ -40,7 +40,7 @@ from pipeline.write.tile import WriteOptions
 if TYPE_CHECKING:
     import xarray as xr
 
-VERSION = 1
+VERSION = 2
 """Raise it when the same inputs and parameters give other rows."""
 _MARGIN_DEG = 0.01
 """Catalogue footprints are simplified; a scene that misses a profile by less than about a kilometre is asked."""

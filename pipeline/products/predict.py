@@ -26,6 +26,7 @@ from pipeline.products._predict_channels import Channels, find_channels
 from pipeline.products._predict_config import PredictConfig
 from pipeline.products._predict_layers import predict_layers, result_bands, windows_of
 from pipeline.products._predict_model import Facts, check_steps, look_at_file, need_libraries, open_model
+from pipeline.products._promise import Promise, single
 from pipeline.products._quality import MISSING, observed
 from pipeline.products._rights import joined_rights
 from pipeline.products._stack_inputs import READ_BYTES, READ_ROWS, READS, input_layers, refuse_ground_range, terrain
@@ -81,6 +82,9 @@ class Predict(FromProducts):
             alone=True,
             layers=frozenset({*(band.name for band in bands), _COUNT.name}),
         )
+
+    def promised(self, entry: ProductConfig, job: Job) -> Promise:  # noqa: ARG002 (the seam's; every tile is alike)
+        return Promise(single(*result_bands(_own(entry))), single(COUNT, QA), None)
 
     def make(
         self, jobs: Sequence[Job], entry: ProductConfig, context: Context, folders: Sequence[Path], memory: MemoryPlan

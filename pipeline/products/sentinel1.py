@@ -22,6 +22,7 @@ from pipeline.ops.radar import to_db
 from pipeline.plan.entries import ProductPlan
 from pipeline.plan.memory import Holding
 from pipeline.products._base import Context, Ledger
+from pipeline.products._promise import Promise, single
 from pipeline.products._sentinel1_config import Sentinel1Config
 from pipeline.products._sentinel1_grd import (
     ANNOTATIONS_BYTES,
@@ -33,8 +34,8 @@ from pipeline.products._sentinel1_grd import (
     read_grd,
 )
 from pipeline.products._sentinel1_item import doubts, properties, rights
-from pipeline.products._sentinel1_layers import PASSES_A_DAY, Radar, make_layers
-from pipeline.products._sentinel1_orbits import FACTS, never_measured, passes_of, placeless, used
+from pipeline.products._sentinel1_layers import PASSES_A_DAY, Radar, layer_bands, make_layers
+from pipeline.products._sentinel1_orbits import FACTS, groups_of, never_measured, passes_of, placeless, used
 from pipeline.products._sentinel1_read import MASK, How, PowerReader, accept_numbers, alternatives, mask_of, read_rtc
 from pipeline.products._work import Work, start_works
 from pipeline.read.access import Access
@@ -106,6 +107,14 @@ class Sentinel1:
         if unplaced:
             notes.append(f"{config.name}: {unplaced} of {len(items)} scenes do not say their orbit")
         return [*notes, *_unmasked(config, items)] if config.kind == "rtc" else notes
+
+    def promised(self, entry: ProductConfig, job: Job) -> Promise:
+        config = _own(entry)
+        bands = layer_bands(groups_of(job.items, config), config, _quantity(_state(job, config)))
+        power = [band for band in bands if band.name.startswith(config.polarisations)]
+        beside = [band for band in bands if band not in power]
+        dated = frozenset(band.name for band in power) if config.composite == "none" else frozenset[str]()
+        return Promise(single(*power), single(*beside), rights, dated)
 
     def make(
         self, jobs: Sequence[Job], entry: ProductConfig, context: Context, folders: Sequence[Path], memory: MemoryPlan

@@ -26,6 +26,7 @@ from pipeline.plan.memory import Holding
 from pipeline.plan.ttc import OUR_NUMBERS, OWN, ttc_numbers
 from pipeline.products._base import Context
 from pipeline.products._layers import COUNT, QA, qa_layer
+from pipeline.products._promise import Promise, single
 from pipeline.products._quality import MISSING, observed
 from pipeline.products._rights import joined_rights
 from pipeline.products._stack_inputs import refuse_ground_range, terrain
@@ -62,7 +63,7 @@ OBSERVED = Band(
 
 
 class TtcArdConfig(DerivedProduct):
-    """A `ttc_ard` entry."""
+    """Analysis-ready tree-cover tiles: a year of Sentinel-2, Sentinel-1 and slope as channels."""
 
     product: Literal["ttc_ard"] = Field(
         description="Tree-cover tiles: from a sentinel2 time series, sentinel1 composites and a dem with slope_median."
@@ -74,9 +75,15 @@ class TtcArdConfig(DerivedProduct):
     )
     dtype: DType = Field(
         default="float32",
-        description="float32; uint16: 65535ths of each channel's range; int16: 10000ths. Both are cut off towards 0.",
+        description="How values are stored: float32, uint16 (65535ths of each channel's range) or int16 "
+        "(10000ths); whole numbers are cut off towards 0.",
     )
-    smoothing: float = Field(default=100.0, gt=0, le=1e6, description="Lambda of the Whittaker smoother.")
+    smoothing: float = Field(
+        default=100.0,
+        gt=0,
+        le=1e6,
+        description="Strength (lambda) of the Whittaker smoother over time; larger is smoother.",
+    )
 
 
 class TtcArd(FromProducts):
@@ -115,6 +122,14 @@ class TtcArd(FromProducts):
             alone=True,
             layers=frozenset({*layer_names(config.form), COUNT.name}),
         )
+
+    def promised(self, entry: ProductConfig, job: Job) -> Promise:
+        config = _own(entry)
+        year = 0 if job.period.start is None else job.period.start.year
+        recipe = _recipe(config, job)
+        layers = [layer for one in CHANNELS[config.form] for layer, _ in recipe.statistics(one, year)]
+        dated = frozenset(layer.band.name for layer in layers if layer.step is not None)
+        return Promise(single(*(layer.band for layer in layers)), single(COUNT, OBSERVED, QA), None, dated)
 
     def make(
         self, jobs: Sequence[Job], entry: ProductConfig, context: Context, folders: Sequence[Path], memory: MemoryPlan

@@ -20,20 +20,25 @@ def render_estimate(estimate: Estimate, budget_usd: float | None = None) -> str:
             f"{'to write':>10} {'peak memory':>12}  time of workers' threads"
         )
     lines += [_line(row) for row in estimate.rows]
-    lines += [f"cluster {place.region}: {_cluster(place)}" for place in estimate.places]
+    lines += [f"cluster {place.region}: {cluster_line(place)}" for place in estimate.places]
     lines += [f"note: {note}" for note in estimate.notes]
+    lines.append(estimate_line(estimate))
+    if budget_usd is not None:
+        lines += _budget(estimate, budget_usd)
+    return "\n".join(lines)
+
+
+def estimate_line(estimate: Estimate) -> str:
+    """Hours and dollars of the whole, and what they are told from."""
     usd = estimate.usd
     parts = (
         f" (clusters {estimate.usd_clusters.mid:.2f}, requests {estimate.usd_requests:.2f}, bytes between regions "
         f"{estimate.usd_egress:.2f})"
     )
-    lines.append(
+    return (
         f"estimate: {_times(estimate.hours * _HOUR)}, {_dollars(usd)}{parts if usd.high >= _CENT else ''}; "
         f"{estimate.basis}"
     )
-    if budget_usd is not None:
-        lines += _budget(estimate, budget_usd)
-    return "\n".join(lines)
 
 
 def _line(row: Row) -> str:
@@ -43,7 +48,8 @@ def _line(row: Row) -> str:
     )
 
 
-def _cluster(place: Place) -> str:
+def cluster_line(place: Place) -> str:
+    """One cluster: what it is, how long it is needed, what it costs."""
     workers = f"{_many(place.workers, 'worker')} of {_many(place.threads, 'thread')}"
     if place.shards > 1:
         workers += f" in {place.shards} clusters"

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import xarray as xr
 
 from pipeline.errors import NothingToDoError
-from pipeline.execute.records import read_plan
+from pipeline.execute.records.runs import read_plan
 from pipeline.products._argo_dataset import Selection, open_partitions
 from pipeline.read.access import Access
 from pipeline.report.argo_plots import Float, draw_section, draw_ts

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import ConfigError, NothingToDoError, StoreError
-from pipeline.execute.records import current_by_product
+from pipeline.execute.records.runs import current_by_product
 from pipeline.write.catalog import READS_AT_ONCE, TABLE_KEY
 from pipeline.write.outputs import Output, parse_output
 from pipeline.write.sound import get_item

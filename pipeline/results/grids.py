@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
-from pipeline.config import RunConfig
 from pipeline.errors import ConfigError, NothingToDoError
-from pipeline.execute.records import current_by_product
-from pipeline.read.access import Access, s3_options
-from pipeline.results.profiles import Output, find_output
+from pipeline.execute.records.runs import current_by_product
+from pipeline.read.access import s3_options
+from pipeline.results.profiles import Output
+from pipeline.results.where import Storage, Where, place_of
 from pipeline.write.sound import get_item, resolve
 
 if TYPE_CHECKING:
@@ -21,26 +20,25 @@ _AGAIN = "run all of them with one config"
 
 
 def open_grids(
-    where: str | Path | RunConfig,
-    product: str | None = None,
-    region: str | None = None,
-    *,
-    access: Access | None = None,
+    where: Where, product: str | None = None, region: str | None = None, **storage: Unpack[Storage]
 ) -> xr.Dataset:
     """Current grids of one region, (time, pressure, latitude, longitude), months of all periods in order; lazy.
 
-    where, product and access: as in `open_profiles`; region: needed where there are several. Raises NothingToDoError
-    where no finished run made any, and ConfigError naming the regions there are, or where periods do not fit together.
+    where, product: as in `open_profiles`, of kind argo_grid; region: needed where there are several. storage: endpoint,
+    profile and anonymous, of an output on S3. Units are those of each variable's attributes; pressure is in dbar.
+    Raises NothingToDoError where no finished run made any, and ConfigError naming the regions there are, or where
+    periods do not fit together.
     """
-    output = find_output(where, product, access, KIND)
+    place = place_of(where, storage)
+    output = Output(place.store, place.choose(product, KIND), place.access)
     keys = current_by_product(output.store).get(output.product, ())
     if not keys:
         raise NothingToDoError(f"{output.store.uri}: no finished run made a grid {output.product!r}")
     found: dict[str, list[str]] = {}
     for key in sorted(keys):
         href = get_item(output.store, key)["assets"]["zarr"]["href"]
-        place = resolve(key, href)
-        found.setdefault(place.split("/")[2], []).append(place)
+        path = resolve(key, href)
+        found.setdefault(path.split("/")[2], []).append(path)
     if region is None and len(found) > 1:
         raise ConfigError(f"{output.product}: found the regions {', '.join(sorted(found))}; choose one with region=")
     chosen = next(iter(found)) if region is None else region

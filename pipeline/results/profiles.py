@@ -8,24 +8,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from pipeline.config import RunConfig, load_config
 from pipeline.errors import ConfigError, NothingToDoError
 from pipeline.ops.argo_grid import eastward
 from pipeline.plan.argo_rules import QualityRule, quality_rule
-from pipeline.products import product_models
 from pipeline.products._argo_dataset import Selection, open_partitions
 from pipeline.read.access import Access
 from pipeline.read.partitions import Partition
 from pipeline.results.float_years import Question, candidates, fresh_rows, partitions_of, read_float_years
+from pipeline.results.where import Storage, Where, place_of, refuse_unknown_keys
 from pipeline.types.levels import KINDS
-from pipeline.write.store import Store, open_store
+from pipeline.write.store import Store
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -37,7 +35,7 @@ Moment = datetime | str | np.datetime64
 Box = tuple[float, float, float, float]
 
 
-class Wanted(TypedDict, total=False):
+class Wanted(Storage, total=False):
     """What can be asked of profiles; what is left out is no condition."""
 
     floats: Sequence[int]
@@ -73,14 +71,13 @@ class Output:
     access: Access
 
 
-def open_profiles(
-    where: str | Path | RunConfig, product: str | None = None, *, access: Access | None = None, **wanted: Unpack[Wanted]
-) -> xr.Dataset:
+def open_profiles(where: Where, product: str | None = None, **wanted: Unpack[Wanted]) -> xr.Dataset:
     """Committed profiles as one lazy Dataset, dims (profile, level): no level is read before it is computed.
 
-    where: a run's config file (.yaml), its RunConfig, or the `output` of runs, a folder or s3://. product: its name;
-    needed where a config has several of kind argo; of an output, default `argo`. access: how an S3 output is reached,
-    where it is not a config's. See `Wanted` for what can be asked.
+    where: the `output` of runs, a folder or s3://, or a config, or the path of its file (.yaml). product: its name;
+    needed where a config has several of kind argo; of an output, default `argo`.
+    floats (WMO numbers), bbox or polygon (degrees), time (start, end), parameters, kinds, directions, modes, quality,
+    flags: what is asked for, see `Wanted`. endpoint, profile, anonymous: how an output on S3 is reached.
 
     Coordinates (profile,) are in memory; numbers are Dask arrays, a chunk some profiles of one float bucket, padded
     with NaN (flags: -1) to the longest profile. Float, place and time are looked up in a small table first, so that
@@ -89,26 +86,10 @@ def open_profiles(
     Raises NothingToDoError where nothing is committed or selected, ConfigError for what cannot be asked; when computed,
     AssetError naming a partition that cannot be read or was replaced since.
     """
-    output = find_output(where, product, access)
     question, selection = _asked(wanted)
-    partitions = find_partitions(output, question)
-    return open_partitions(partitions, selection).assign_attrs(product=output.product)
-
-
-def find_output(where: str | Path | RunConfig, product: str | None, access: Access | None, kind: str = KIND) -> Output:
-    """The store, and the product of a kind, that are meant. Raises ConfigError."""
-    if isinstance(where, RunConfig) or str(where).endswith((".yaml", ".yml")):
-        config = where if isinstance(where, RunConfig) else load_config(Path(where), product_models())
-        names = [entry.name for entry in config.products if entry.product == kind]
-        if product is None and len(names) != 1:
-            raise ConfigError(f"found {len(names)} products of kind {kind} ({', '.join(names)}): choose with product=")
-        storage = config.storage
-        access = Access(endpoint=storage.endpoint, profile=storage.profile, anonymous=storage.anonymous)
-        product, uri = product or names[0], config.output
-    else:
-        access, product, uri = access or Access(), product or kind, str(where)
-    store = open_store(uri, endpoint=access.endpoint, profile=access.profile, anonymous=access.anonymous)
-    return Output(store, product, access)
+    place = place_of(where, wanted)
+    output = Output(place.store, place.choose(product, KIND), place.access)
+    return open_partitions(find_partitions(output, question), selection).assign_attrs(product=output.product)
 
 
 def find_partitions(output: Output, question: Question) -> list[Partition]:
@@ -132,8 +113,7 @@ def find_partitions(output: Output, question: Question) -> list[Partition]:
 
 def _asked(wanted: Wanted) -> tuple[Question, Selection]:
     """The same question for the table and for the profiles. Raises ConfigError."""
-    if unknown := wanted.keys() - Wanted.__annotations__.keys():
-        raise ConfigError(f"found {', '.join(sorted(unknown))}; allowed: {', '.join(Wanted.__annotations__)}")
+    refuse_unknown_keys(wanted, Wanted)
     start, end = _span(wanted)
     region = _region(wanted)
     rule = _rule(wanted)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from pipeline.config import QualityConfig
 from pipeline.errors import StoreError
-from pipeline.execute.quality import PROPERTY, bounds, judge
+from pipeline.execute.worker.quality import PROPERTY, bounds, judge
 from pipeline.types import Json, Quality
 from pipeline.write.catalog import TABLE_KEY
 from pipeline.write.store import Store

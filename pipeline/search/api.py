@@ -49,7 +49,10 @@ def search_api(source: SourceConfig, query: Query) -> tuple[list[Json], list[str
             items = _once([item for page in _pages(api, source, query, box) for item in page] for box in query.boxes)
     except _API_FAULTS as error:
         words = mask_credentials(f"{type(error).__name__}: {error}")
-        raise CatalogError(f"{where}: the search failed: {words}") from error
+        raise CatalogError(
+            f"{where}: the search failed: {words}; check the address and the network, or replay what an earlier run "
+            "found with --snapshot"
+        ) from error
     return [absolute(item, own_address(item, api.url)) for item in items], [
         f"{where}: {note}" for note in api.notes(source)
     ]

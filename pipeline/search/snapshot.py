@@ -139,7 +139,10 @@ def read_snapshot(path: Path) -> Snapshot:
         with _unswept():
             items = list(geoparquet.stac_table_to_items(pq.read_table(path)))
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
-        raise CatalogError(f"{path}: not a snapshot (stac-geoparquet): {error}") from None
+        why = error if path.exists() else "found no such file"
+        raise CatalogError(
+            f"{path}: not a snapshot (stac-geoparquet): {why}; give runs/<id>/items.parquet of a run's output"
+        ) from None
     if not all("groundswell:source" in item["properties"] for item in items):
         raise CatalogError(f"{path}: a geoparquet file, but not a run's snapshot: no groundswell:source column")
     return Snapshot(tuple(_tidy(item) for item in items), file=None if changed is None else (path, changed))

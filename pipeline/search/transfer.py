@@ -51,6 +51,9 @@ class Library:
                 content: bytes = self._s3().cat_file(location)
                 return content
             return Path(location).read_bytes()
+        except FileNotFoundError:
+            fix = "make it, or correct the path, which counts from the config's folder"
+            raise CatalogError(f"{shown}: cannot be read: FileNotFoundError: no such file; {fix}") from None
         except requests.HTTPError as error:
             raise CatalogError(f"{shown}: HTTP {error.response.status_code}") from None
         except (OSError, ValueError, BotoCoreError) as error:

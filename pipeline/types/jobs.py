@@ -49,7 +49,7 @@ class MemoryPlan:
     """Of decoded blocks that may be kept from one strip to the next."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Job:
     """One product, tile and period with its inputs: one task up to and including its commit."""
 
@@ -77,6 +77,10 @@ class Job:
     neighbours: tuple[Neighbour, ...] = ()
     """Of the same plan; with those of them that are committed its edges are compared."""
 
+    def __repr__(self) -> str:
+        made_of = f"{len(self.items)} items" if self.items else f"{len(self.upstream)} jobs"
+        return f"<Job {self.id}: of {made_of}, region {self.region}, fingerprint {self.fingerprint[:8]}>"
+
     @property
     def id(self) -> str:
         return f"{self.product}/{self.tile.id}/{self.period.id}"
@@ -91,7 +95,7 @@ class Skip:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
     """Everything a run will do, and what it will not do again.
 
@@ -102,3 +106,6 @@ class Plan:
     skipped: Sequence[Skip]
     notes: tuple[str, ...] = ()
     """Named warnings for the reader: refused items, tiles without any input."""
+
+    def __repr__(self) -> str:
+        return f"<Plan: {len(self.jobs)} jobs to run, {len(self.skipped)} committed, {len(self.notes)} notes>"

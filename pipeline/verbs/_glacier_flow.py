@@ -22,6 +22,7 @@ from typing import Any
 from pipeline.errors import ConfigError
 from pipeline.products._sentinel2_config import BANDS
 from pipeline.types import Json
+from pipeline.verbs._adopted import origin_of
 
 Document = Mapping[str, Any]
 ACQUISITION = 37
@@ -55,8 +56,12 @@ def pictures(item: Document, scenes: Sequence[Document]) -> list[Picture]:
 
     Raises ConfigError for an item that is of no region.
     """
+    if (origin := origin_of(item)) is not None:
+        raise ConfigError(f"item {item['id']}: {origin}: its files lie there as they were; allowed: --template")
     if not {"region", "scenes"} <= item["assets"].keys():
-        raise ConfigError(f"item {item['id']}: found no region; allowed: a product of kind glaciers")
+        raise ConfigError(
+            f"item {item['id']}: found no region; allowed: a product of kind glaciers, or any with --template"
+        )
     if "template" not in item["assets"]:
         raise ConfigError(f"item {item['id']}: found no GeoTIFF to copy; allowed: what was made with write.cog")
     region = region_of(item)

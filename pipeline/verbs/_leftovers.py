@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.errors import StoreError
-from pipeline.execute.claims import dead_claims
-from pipeline.execute.history import Run, list_runs, planned_fingerprints
-from pipeline.execute.lease import LOCKS, RUN_LEASE, dead_scratch, is_held
-from pipeline.execute.records import current_items
+from pipeline.execute.records.claims import dead_claims
+from pipeline.execute.records.history import Run, list_runs, planned_fingerprints
+from pipeline.execute.records.lease import LOCKS, RUN_LEASE, dead_scratch, is_held
+from pipeline.execute.records.runs import current_items
 from pipeline.write.catalog import READS_AT_ONCE
 from pipeline.write.commit import fingerprint_of
 from pipeline.write.partition import is_partition
@@ -22,9 +22,10 @@ from pipeline.write.sound import named_keys, read_item
 from pipeline.write.store import Entry, Store, Unfinished
 
 DAY_S = 86_400.0
-_DATA = re.compile(r"data/[^/]+/[^/]+/[^/]+/[^/]+_([0-9a-f]{12})_[0-9a-f]{12}(?:\.[^/]*)?(?:/.+)?")
+_DATA = re.compile(r"data/[^/]+/[^/]+/[^/]+/[^/]+_([0-9a-f]{12}|adopted-[0-9a-f]{4})_[0-9a-f]{12}(?:\.[^/]*)?(?:/.+)?")
 """Names that a commit gives; whatever else lies under data/ is somebody's, and is left alone."""
 _FOLDERS = "checks|claims|collections|data|indexes|items|locks|mosaics|runs"
+_ADOPTED = re.compile(r"_adopted-[0-9a-f]{4}_[0-9a-f]{12}[^/]*$")
 _TEMPORARY = re.compile(rf"(?:(?:{_FOLDERS})/.*|)\.tmp-[0-9a-f]{{32}}")
 
 
@@ -94,6 +95,8 @@ def find_leftovers(store: Store, rules: Rules, named: Named, own_lock: str | Non
     data = [entry for entry in store.list_entries("data/") if old(entry.modified_s)]
     runs = list_runs(store)
     live = [run for run in runs if run.live]
+    if any(not run.planned for run in live):  # an adoption says what it has adopted when all is committed
+        data = [entry for entry in data if not _ADOPTED.search(entry.key)]
     kept = {fingerprint for run in live for fingerprint in planned_fingerprints(store, run)}
     items = [entry for entry in store.list_entries("items/") if fingerprint_of(entry.key)]
     if rules.superseded:

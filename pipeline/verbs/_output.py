@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.config import load_config
 from pipeline.errors import PreflightError, StoreError
 from pipeline.products import product_models
-from pipeline.write.catalog import ROOT_KEY
+from pipeline.write.stac import ROOT_KEY
 from pipeline.write.store import Store, open_store
 
 
@@ -28,8 +28,19 @@ def open_output(options: argparse.Namespace, also: Sequence[str] = ()) -> Store:
         anonymous = anonymous or storage.anonymous
     store = open_store(uri, endpoint=endpoint, profile=profile, anonymous=anonymous)
     if not any(next(iter(store.list_objects(prefix)), None) for prefix in ("runs/", "items/", *also)):
-        raise PreflightError(f"{store.uri}: found neither runs/ nor items/; expected the output of a run")
+        raise PreflightError(f"{store.uri}: {_nothing(options.output, uri)}; expected the output of a run")
     return store
+
+
+def _nothing(given: str, uri: str) -> str:
+    """What is there in place of an output, and where one may be."""
+    if given != uri:
+        return f"found nothing yet; make it with `python -m pipeline.run {given}`"
+    folder = Path(uri).expanduser()
+    if "://" not in uri and not folder.is_dir():
+        return "found no such folder"
+    inside = [] if "://" in uri else sorted(path.parent for path in folder.glob("*/runs") if path.is_dir())
+    return "found neither runs/ nor items/" + (f"; did you mean {inside[0]}?" if inside else "")
 
 
 def name_of(store: Store) -> str:

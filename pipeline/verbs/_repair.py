@@ -9,11 +9,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 
 from pipeline.errors import ClaimedError
-from pipeline.execute.history import list_runs
-from pipeline.execute.lease import LOCKS, Lease, is_held
-from pipeline.execute.records import current_by_product, note_removal
+from pipeline.execute.records.history import list_runs
+from pipeline.execute.records.lease import LOCKS, Lease, is_held
+from pipeline.execute.records.runs import current_by_product, note_removal
+from pipeline.plan.adopted import keys_adopted_beside
 from pipeline.verbs._output import name_of
 from pipeline.write.catalog import write_catalog
 from pipeline.write.partition import is_partition
@@ -57,7 +59,12 @@ def _repair(store: Store, faults: Sequence[Fault]) -> Told:
     withdrawn = [fault for fault in faults if fault.remedy is Remedy.WITHDRAW]
     if withdrawn:
         note_removal(store)
-    for place in sorted({fault.place for fault in withdrawn}):
+    places = sorted({fault.place for fault in withdrawn})
+    # What was adopted there before this was made does not stand for it again.
+    listed = (store.list_keys(folder) for folder in sorted({f"{place.rpartition('/')[0]}/" for place in places}))
+    for older in keys_adopted_beside(list(chain.from_iterable(listed)), places):
+        store.delete(older)
+    for place in places:
         store.delete(place)
         told.append(f"withdrawn: {place}; the next run of its config makes it again")
     # No row is taken over from a damaged table; the other tables keep counting its generations.

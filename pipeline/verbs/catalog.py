@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from pipeline.execute.records import current_by_product
+from pipeline.execute.records.runs import current_by_product
 from pipeline.verbs._answer import Answer
 from pipeline.verbs._output import name_of, open_output
 from pipeline.write.catalog import write_catalog

@@ -9,10 +9,10 @@ from rich.console import Console
 
 from pipeline.config import load_events
 from pipeline.errors import EXIT_INTERRUPTED
-from pipeline.events.batches import Where
-from pipeline.events.consumer import consume
+from pipeline.events.consumer.batches import Where
+from pipeline.events.consumer.consume import consume
 from pipeline.events.environ import settings
-from pipeline.execute.interrupt import interruptible
+from pipeline.execute.driver.interrupt import interruptible
 from pipeline.verbs._answer import Answer
 
 

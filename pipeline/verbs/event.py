@@ -14,11 +14,11 @@ from pathlib import Path
 
 from pipeline.config.load import load_events
 from pipeline.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_JOBS_FAILED, EXIT_NOTHING_TO_DO
-from pipeline.events.batches import Where
 from pipeline.events.byhand import Key, Result, check_messages, do, foresee, read_messages, read_text
+from pipeline.events.consumer.batches import Where
 from pipeline.events.environ import settings
 from pipeline.events.event import Event, ObjectEvent, State, Verdict
-from pipeline.events.inbox import open_inbox
+from pipeline.events.inbox.inbox import open_inbox
 from pipeline.types import Json
 from pipeline.verbs._answer import Answer
 

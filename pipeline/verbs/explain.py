@@ -5,16 +5,20 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
+from difflib import get_close_matches
 
 from pipeline.errors import ConfigError
-from pipeline.execute.records import current_items
+from pipeline.execute.records.runs import current_items
+from pipeline.plan.adopted import ADOPTED, is_adopted
 from pipeline.plan.fingerprint import differences
 from pipeline.plan.jobs import job_document
 from pipeline.prepare import Prepared
 from pipeline.session import Options, open_session
-from pipeline.types import Job, Json
+from pipeline.types import Job, Json, Skip
+from pipeline.verbs._adopted import origin_of
 from pipeline.verbs._answer import Answer
-from pipeline.write.sound import resolve
+from pipeline.write.commit import fingerprint_of
+from pipeline.write.sound import get_item, resolve
 from pipeline.write.store import Store
 
 
@@ -26,23 +30,38 @@ def run(options: argparse.Namespace) -> Answer:
     chosen = Options(options.config, sets=options.sets, output=options.output, snapshot=options.snapshot)
     prepared, tile = open_session(chosen).prepared, options.tile
     jobs = {job.id: job for job in prepared.plan.jobs if tile in {job.id, job.tile.id}}
-    skipped = {skip.job_id for skip in prepared.plan.skipped if tile in {skip.job_id, skip.job_id.split("/")[1]}}
+    skipped = {skip.job_id: skip for skip in prepared.plan.skipped if tile in {skip.job_id, skip.job_id.split("/")[1]}}
     if not jobs and not skipped:
         known = sorted(
             {job.tile.id for job in prepared.plan.jobs} | {s.job_id.split("/")[1] for s in prepared.plan.skipped}
         )
-        raise ConfigError(f"no job of this config is about {tile!r}; its tiles: {', '.join(known[:20]) or 'none'}")
+        ids = [*known, *(job.id for job in prepared.plan.jobs), *(skip.job_id for skip in prepared.plan.skipped)]
+        near = get_close_matches(tile, ids, 3)
+        meant = f"; closest: {', '.join(near)}" if near else ""
+        raise ConfigError(
+            f"no job of this config is about {tile!r}{meant}; its tiles: {', '.join(known[:20]) or 'none'}"
+        )
     current = current_items(prepared.store)
-    lines = [f"{job_id}: committed, nothing to do" for job_id in sorted(skipped)]
+    lines = [_committed(prepared, skipped[job_id]) for job_id in sorted(skipped)]
     for job_id in sorted(jobs):
         lines += _explain(prepared, jobs[job_id], current.get(job_id))
     return Answer("\n".join(lines))
+
+
+def _committed(prepared: Prepared, skip: Skip) -> str:
+    key = prepared.committed.get(skip.job_id.partition("/")[0], {}).get(skip.fingerprint)
+    if skip.reason != ADOPTED or key is None:
+        return f"{skip.job_id}: committed, nothing to do"
+    return f"{skip.job_id}: {origin_of(get_item(prepared.store, key))}; --overwrite makes it anew"
 
 
 def _explain(prepared: Prepared, job: Job, item_key: str | None) -> Iterator[str]:
     if item_key is None:
         inputs = f"{len(job.items)} scenes" if job.items else ", ".join(one.job_id for one in job.upstream) or "no item"
         yield f"{job.id}: never committed here; it will be made from {inputs}"
+        return
+    if is_adopted(str(fingerprint_of(item_key))):
+        yield f"{job.id}: will be made here; {origin_of(get_item(prepared.store, item_key))}"
         return
     product = next(product for product in prepared.products if product.name == job.product)
     document = job_document(product, job.tile, job.period, job.items, job.upstream)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConfigError, NothingToDoError, StoreError
-from pipeline.execute.records import current_by_product, current_items
+from pipeline.execute.records.runs import current_by_product, current_items
 from pipeline.verbs import _glacier_flow as flow
 from pipeline.verbs._answer import Answer
 from pipeline.verbs._output import open_output

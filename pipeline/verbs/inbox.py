@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pipeline.config.load import load_events
 from pipeline.events.environ import settings
 from pipeline.events.event import State
-from pipeline.events.inbox import Inbox, open_inbox
-from pipeline.execute.words import span
+from pipeline.events.inbox.inbox import Inbox, open_inbox
+from pipeline.execute.progress.words import span
 from pipeline.types import Json
 from pipeline.verbs._answer import Answer
 

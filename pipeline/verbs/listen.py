@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from pipeline.events.listener import listen
+from pipeline.events.listener.serve import listen
 from pipeline.verbs._answer import Answer
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
-from pipeline.session import Options, open_session, refuse_nothing
+from pipeline.session import Options, open_session
+from pipeline.terminal import refuse_nothing
 from pipeline.types import Job, Json, Plan
 from pipeline.verbs._answer import Answer
 

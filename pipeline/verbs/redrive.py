@@ -9,9 +9,9 @@ from contextlib import closing
 from pipeline.config import load_events
 from pipeline.config.events import EventsConfig
 from pipeline.errors import EXIT_NOTHING_TO_DO, ConfigError
-from pipeline.events.deadletters import dead_letters_of
+from pipeline.events.consumer.deadletters import dead_letters_of
 from pipeline.events.environ import settings
-from pipeline.events.inbox import Inbox, open_inbox
+from pipeline.events.inbox.inbox import Inbox, open_inbox
 from pipeline.verbs._answer import Answer
 
 _PATIENCE_S = 600.0

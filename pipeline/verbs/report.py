@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.errors import PreflightError
-from pipeline.execute.account import read_account
+from pipeline.execute.account.account import read_account
 from pipeline.report.replay import command_for
 from pipeline.report.tables import document, text
 from pipeline.report.write import PAGE, put_files, report_files

@@ -15,9 +15,9 @@ from typing import NamedTuple
 import psutil
 
 from pipeline.errors import EXIT_DONE, EXIT_JOBS_FAILED, ConfigError, StoreError
-from pipeline.execute.lease import scratch_prefix
-from pipeline.execute.recipe import Inputs, read_inputs, read_recipe, write_inputs
-from pipeline.execute.records import current_items
+from pipeline.execute.records.lease import scratch_prefix
+from pipeline.execute.records.recipe import Inputs, read_inputs, read_recipe, write_inputs
+from pipeline.execute.records.runs import current_items
 from pipeline.plan.argo_jobs import whole_job
 from pipeline.plan.derived import derived_job
 from pipeline.plan.fingerprint import differences
@@ -25,6 +25,7 @@ from pipeline.plan.jobs import ProductPlan, Targets, job_document, plan_jobs
 from pipeline.products import load_product
 from pipeline.products._upstream import with_upstream
 from pipeline.types import DataFile, Job, Made
+from pipeline.verbs._adopted import origin_of
 from pipeline.verbs._answer import Answer
 from pipeline.verbs._output import open_output
 from pipeline.write.files import write_json_file
@@ -51,6 +52,11 @@ def run(options: argparse.Namespace) -> Answer:
     store = open_output(options)
     key = find_item(store, options.item)
     item = get_item(store, key)
+    if (origin := origin_of(item)) is not None:
+        raise ConfigError(
+            f"{key}: {origin}: found no record of its inputs, parameters and software, so it cannot be made again from "
+            "its item; a run of its config with --overwrite makes it anew, here"
+        )
     inputs = read_inputs(json.loads(_inputs_of(store, key, item)))
     with _workdir(options.to) as folder:
         job, made = make_again(store, inputs, str(item["collection"]), folder)

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from pipeline.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_JOBS_FAILED, PreflightError, StoreError
-from pipeline.execute.follow import Following, Progress
-from pipeline.execute.history import State, list_runs
-from pipeline.execute.tally import stood
-from pipeline.execute.words import line_of, rows_of, span, table_of
+from pipeline.execute.progress.words import line_of, rows_of, span, table_of
+from pipeline.execute.records.follow import Following, Progress
+from pipeline.execute.records.history import State, list_runs
+from pipeline.execute.records.tally import stood
 from pipeline.types import Json
 from pipeline.types.causes import Causes
 from pipeline.verbs._answer import Answer
@@ -140,7 +140,7 @@ def _screen(options: argparse.Namespace) -> Iterator[Callable[[Progress], None]]
     from rich.live import Live  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    from pipeline.execute.progress import RunConsole  # noqa: PLC0415
+    from pipeline.execute.progress.live import RunConsole  # noqa: PLC0415
 
     console = RunConsole()
     if options.json:

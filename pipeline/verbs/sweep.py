@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pipeline.config.load import load_events
 from pipeline.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_PREFLIGHT
 from pipeline.events.environ import settings
-from pipeline.events.inbox import open_inbox
-from pipeline.events.missing import Cause, Swept
-from pipeline.events.sweep import sweep
-from pipeline.events.sweep_objects import Window
+from pipeline.events.inbox.inbox import open_inbox
+from pipeline.events.sweep.missing import Cause, Swept
+from pipeline.events.sweep.objects import Window
+from pipeline.events.sweep.sweep import sweep
 from pipeline.types import Json
 from pipeline.verbs._answer import Answer
 

@@ -15,14 +15,15 @@ from contextlib import nullcontext
 from typing import TypeVar
 
 from pipeline.errors import StoreError
-from pipeline.execute.lease import LOCKS, Lease
-from pipeline.execute.records import current_by_product, note_removal
+from pipeline.execute.records.lease import LOCKS, Lease
+from pipeline.execute.records.runs import current_by_product, note_removal
 from pipeline.report.text import size
 from pipeline.verbs._answer import Answer
 from pipeline.verbs._leftovers import Leftovers, Named, Rules, find_leftovers, orphans
 from pipeline.verbs._output import name_of, open_output
-from pipeline.write.catalog import READS_AT_ONCE, ROOT_KEY, catalog_is_current, write_catalog
+from pipeline.write.catalog import READS_AT_ONCE, catalog_is_current, write_catalog
 from pipeline.write.entries import Entry
+from pipeline.write.stac import ROOT_KEY
 from pipeline.write.store import Store
 
 BATCH = 1000

@@ -17,13 +17,14 @@ import pyarrow.parquet as pq
 from pyarrow import ArrowException, BufferReader
 
 from pipeline.errors import EXIT_DONE, EXIT_JOBS_FAILED, ConfigError, StoreError
-from pipeline.execute.records import FINISHED, current_by_product, read_finished
+from pipeline.execute.records.runs import FINISHED, current_by_product, read_finished
 from pipeline.verbs._answer import Answer
 from pipeline.verbs._output import open_output
 from pipeline.verbs._repair import repairing
-from pipeline.write.catalog import READS_AT_ONCE, ROOT_KEY, TABLE_DIGEST, TABLE_KEY, derive_catalog
+from pipeline.write.catalog import READS_AT_ONCE, TABLE_DIGEST, TABLE_KEY, derive_catalog
 from pipeline.write.files import json_bytes
 from pipeline.write.sound import FOLDER_SUFFIX, Fault, Listing, Remedy, check_folder, check_item, check_links
+from pipeline.write.stac import ROOT_KEY
 from pipeline.write.store import Store
 
 _MANIFEST = "-manifest.json"

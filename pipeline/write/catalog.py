@@ -22,7 +22,7 @@ from pipeline.write.edges import FIELD as EDGES
 from pipeline.write.files import json_bytes
 from pipeline.write.footprint import join_bboxes
 from pipeline.write.sound import get_item
-from pipeline.write.stac import ITEM_TYPE, STAC_VERSION, used_extensions
+from pipeline.write.stac import ITEM_TYPE, JSON_TYPE, ROOT_KEY, STAC_VERSION, used_extensions
 from pipeline.write.store import Store
 from pipeline.write.table import DAY, as_row, write_table
 
@@ -34,12 +34,10 @@ BATCH_ITEMS = 2000
 """Items held in memory at once."""
 
 TABLE_KEY = "items.parquet"
-ROOT_KEY = "catalog.json"
 ITEMS_DIGEST = "groundswell:items"
 """Field of the root page: digest of the item keys that the pages were written for."""
 TABLE_DIGEST = "groundswell:table"
 """Field of the root page: SHA-256 of `items.parquet`, null where there is none."""
-JSON_TYPE = "application/json"
 Document = dict[str, Any]
 
 
@@ -235,6 +233,7 @@ def _root(name: str, products: Iterable[str], digests: Document) -> Document:
         "type": "Catalog",
         "stac_version": STAC_VERSION,
         "id": name,
+        "title": name,
         "description": f"What the run {name} and the runs before it on this output have made, product by product.",
         "links": [{"rel": "root", "href": f"./{ROOT_KEY}", "type": JSON_TYPE}, *children],
         **digests,

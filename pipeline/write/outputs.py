@@ -14,11 +14,12 @@ from typing import Any
 
 from pipeline.errors import ConfigError, StoreError
 from pipeline.types import Band, Grid, Json, joined_attributions
-from pipeline.write.cog import MEDIA_TYPE as COG_TYPE
 
 STATIC = "static"
 """Period of timeless products."""
 ZARR_KEY = "zarr"
+GEOTIFF = "image/tiff; application=geotiff"
+"""Begins the media type of a layer's file; only what was adopted may be no COG."""
 DAYS = "groundswell:days"
 """Of a band in a Zarr asset: the days along its first axis; missing where it is (y, x)."""
 
@@ -164,7 +165,7 @@ def _layers(assets: Mapping[str, Document], base: str) -> Iterator[Layer]:
                 steps = enumerate(map(date.fromisoformat, days)) if days else [(None, None)]
                 for step, day in steps:
                     yield Layer(band, day, {"zarr": Source(href, band.name, step)})
-        elif asset.get("bands") and asset["type"] == COG_TYPE:
+        elif asset.get("bands") and asset["type"].startswith(GEOTIFF):
             dated = _DAY.fullmatch(key)
             for number, field in enumerate(asset["bands"], 1):
                 band = _band({**field, "role": asset["roles"][0]})

@@ -19,7 +19,6 @@ ROWS = 131_072
 """Rows of a row group at most: what a reader of one region or year reads for nothing, at its edges."""
 PARQUET_TYPE = "application/vnd.apache.parquet"
 ARROW_TYPE = "application/vnd.apache.arrow.file"
-COMPRESSIONS = ("zstd", "snappy", "gzip", "lz4", "none")
 Columns = Callable[[Footer], list[str]]
 _TRIES = 5
 _OF_ARROW = {"zstd": "zstd", "lz4": "lz4"}

@@ -153,8 +153,8 @@ def _moved_on(store: Store, key: str, item: Document) -> bool:
 
 def check_links(key: str, document: Mapping[str, Any], listing: Listing) -> Iterator[Fault]:
     """Relative links of an item or a page that lead nowhere; addresses elsewhere are not asked."""
-    for link in document.get("links", ()):
-        href = str(link.get("href"))
+    hrefs = {str(link.get("href")): link for link in reversed(document.get("links", ()))}  # each address once
+    for href, link in reversed(hrefs.items()):
         if href.startswith(".") and (there := resolve(key, href)) not in listing.sizes:
             derived = "catalog.json" in there or "collections/" in f"{key} {there}"
             # What an item was made from is made again by itself; the item stays what it is.

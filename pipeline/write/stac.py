@@ -15,9 +15,10 @@ from typing import Any
 import rasterio
 from shapely.geometry import shape
 
-import pipeline
 from pipeline.errors import OutputError
+from pipeline.plan.adopted import is_adopted
 from pipeline.types import DataFile, Job, Json, Made, Upstream
+from pipeline.version import __version__
 from pipeline.write.files import document_digest
 from pipeline.write.footprint import tile_footprint
 
@@ -28,10 +29,14 @@ FORMAT = 1
 MAX_DERIVED_FROM = 100
 """Above this the `inputs` asset alone names the inputs."""
 
-ITEM_TYPE = "application/geo+json"
+ITEM_TYPE, JSON_TYPE = "application/geo+json", "application/json"
+ROOT_KEY = "catalog.json"
+"""The page that a catalogue begins with."""
 OWN_PREFIX = "groundswell"
 ITEM_DIGEST = f"{OWN_PREFIX}:digest"
 """Property with the digest of the item without it, so that `verify` notices a changed item too."""
+ADOPTED = f"{OWN_PREFIX}:adopted"
+"""Property of what another system made; of everything else it is missing."""
 EXTENSIONS = {
     "eo": "https://stac-extensions.github.io/eo/v2.0.0/schema.json",
     "file": "https://stac-extensions.github.io/file/v2.1.0/schema.json",
@@ -170,7 +175,8 @@ def _properties(job: Job, made: Made, created: datetime, assets: Mapping[str, Ma
         "license": rights.license,
         "attribution": rights.attribution,
         **({"providers": [dict(each) for each in rights.providers]} if rights.providers else {}),
-        "processing:software": _software(),
+        "processing:software": {"unknown": "unknown"} if is_adopted(job.fingerprint) else _software(),
+        **({ADOPTED: True} if is_adopted(job.fingerprint) else {}),
         f"{OWN_PREFIX}:format": FORMAT,
         f"{OWN_PREFIX}:fingerprint": job.fingerprint,
         f"{OWN_PREFIX}:missing_assets": [
@@ -182,7 +188,7 @@ def _properties(job: Job, made: Made, created: datetime, assets: Mapping[str, Ma
 
 def _software() -> dict[str, str]:
     return {
-        "groundswell": pipeline.__version__,
+        "groundswell": __version__,
         "gdal": rasterio.__gdal_version__,
         **{name: version(name) for name in ("numcodecs", "numpy", "rasterio", "zarr")},
     }
@@ -203,9 +209,9 @@ def _times(job: Job, said: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def _links(job: Job, made: Made) -> list[Json]:
-    links = [
-        {"rel": "collection", "href": f"../../collections/{job.product}/collection.json", "type": "application/json"}
-    ]
+    # None to the root: pystac opens that one whenever it writes an item out, and it is there from a run's end only.
+    page = f"../../collections/{job.product}/collection.json"
+    links: list[Json] = [{"rel": rel, "href": page, "type": JSON_TYPE} for rel in ("parent", "collection")]
     links += [{"rel": "license", "href": href} for href in made.rights.license_hrefs]
     if len(job.items) <= MAX_DERIVED_FROM:
         links += [

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -78,7 +79,7 @@ class ZarrTile:
         self._bands: dict[str, _Filled] = {}
         beside = [name for name in ("spatial_ref", "time_bnds") if name in variables]
         self._coordinates = ["spatial_ref", *(name for name in ("time",) if name in variables and not extent.days)]
-        with _named(folder.name):
+        with named(folder.name):
             self._group = zarr.open_group(folder, mode="w", zarr_format=3)
             for name, (dims, values, attributes) in variables.items():
                 array = self._group.create_array(
@@ -107,7 +108,7 @@ class ZarrTile:
                 f"band with a day of the series ({', '.join(map(str, series)) or 'there is none'}), or one without"
             )
         at = () if day is None else (series.index(day),)
-        with _named(f"{name}, band {band.name}"):
+        with named(f"{name}, band {band.name}"):
             if filled is None:
                 filled = self._bands[band.name] = _Filled(band, self._create(band, in_time=day is not None), set())
             filled.days.add(day)
@@ -125,23 +126,11 @@ class ZarrTile:
         for band, filled in self._bands.items():
             if missing := [str(day) for day in self._extent.days if filled.wants(day)]:
                 raise OutputError(f"{name}, band {band}: found no layer of {', '.join(missing)}; expected every day")
-        with _named(name):
-            consolidate(self._folder)
-            objects = list_folder(self._folder)
-        if found := {one.key for one in objects} ^ self._keys:
-            raise OutputError(f"{name}: missing, or not expected: {', '.join(sorted(found))}")
-        path = self._folder.with_name(f"{MANIFEST_KEY}.json")
-        with _named(path.name):
-            manifest = write_json_file(
-                render_manifest(objects), path, MANIFEST_KEY, title="Objects of the Zarr store", role="manifest"
-            )
         fields: dict[str, Json] = {
             "bands": [filled.fields() for filled in self._bands.values()],
             **grid_fields(self._extent.geobox),
         }
-        size = sum(one.size_bytes for one in objects)
-        store = DataFile(KEY, self._folder, MEDIA_TYPE, ("data",), "Zarr store", manifest.sha256, size, fields, objects)
-        return store, manifest
+        return seal(self._folder, self._keys, fields)
 
     def _create(self, band: Band, *, in_time: bool) -> zarr.Array[Any]:
         from zarr.codecs import BloscCodec  # noqa: PLC0415 (as above)
@@ -184,8 +173,27 @@ def consolidate(folder: Path) -> None:
         path.write_bytes(json_bytes(documents[path.parent.name]))
 
 
+def seal(folder: Path, keys: AbstractSet[str], fields: Mapping[str, Json]) -> tuple[DataFile, DataFile]:
+    """A store that is written, as a file of a commit, and its manifest: consolidated, of exactly these keys.
+
+    Raises OutputError for an object that is missing, or too much.
+    """
+    with named(folder.name):
+        consolidate(folder)
+        objects = list_folder(folder)
+    if found := {one.key for one in objects} ^ keys:
+        raise OutputError(f"{folder.name}: missing, or not expected: {', '.join(sorted(found))}")
+    path = folder.with_name(f"{MANIFEST_KEY}.json")
+    with named(path.name):
+        title = "Objects of the Zarr store"
+        manifest = write_json_file(render_manifest(objects), path, MANIFEST_KEY, title=title, role="manifest")
+    size = sum(one.size_bytes for one in objects)
+    store = DataFile(KEY, folder, MEDIA_TYPE, ("data",), "Zarr store", manifest.sha256, size, fields, objects)
+    return store, manifest
+
+
 @contextmanager
-def _named(what: str) -> Iterator[None]:
+def named(what: str) -> Iterator[None]:
     """A full disk is an OutputError that says what was being written."""
     try:
         yield

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -18,9 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import OutputError
 from pipeline.types import DataFile, Json
-from pipeline.write.files import write_json_file
-from pipeline.write.manifest import list_folder, render_manifest
-from pipeline.write.zarr import KEY, MANIFEST_KEY, MEDIA_TYPE, METADATA, consolidate
+from pipeline.write.zarr import METADATA, named, seal
 
 CHUNK_NUMBERS = 2**20
 """Numbers of a chunk, at most: a few megabytes."""
@@ -76,7 +73,7 @@ class GridStore:
         self._keys = {METADATA}
         if missing := {"license", "attribution"} - attributes.keys():
             raise OutputError(f"{folder.name}: found no {' and no '.join(sorted(missing))}; expected both")
-        with _named(folder.name):
+        with named(folder.name):
             self._group = zarr.open_group(folder, mode="w", zarr_format=3)
             for name, one in coordinates.items():
                 array = self._create(GridVariable(name, one.dims, str(one.values.dtype), one.attributes), one.values)
@@ -97,7 +94,7 @@ class GridStore:
                 f"{self._folder.name}, {name}, from step {first}: found {data.dtype} {data.shape}, expected "
                 f"{expected[1]} {expected[0]}, each step once"
             )
-        with _named(f"{self._folder.name}, {name}"):
+        with named(f"{self._folder.name}, {name}"):
             array[first : first + steps] = data
             stored = np.asarray(array[first : first + steps])
         bits = f"u{data.dtype.itemsize}"  # so that NaN equals itself
@@ -111,18 +108,7 @@ class GridStore:
         for variable in self._variables.values():
             if missing := {*range(0, self._sizes[variable.dims[0]], self._steps)} - self._filled[variable.name]:
                 raise OutputError(f"{name}, {variable.name}: found no step {sorted(missing)}; expected every one")
-        with _named(name):
-            consolidate(self._folder)
-            objects = list_folder(self._folder)
-        if found := {one.key for one in objects} ^ self._keys:
-            raise OutputError(f"{name}: missing, or not expected: {', '.join(sorted(found))}")
-        path = self._folder.with_name(f"{MANIFEST_KEY}.json")
-        manifest = write_json_file(
-            render_manifest(objects), path, MANIFEST_KEY, title="Objects of the Zarr store", role="manifest"
-        )
-        size = sum(one.size_bytes for one in objects)
-        store = DataFile(KEY, self._folder, MEDIA_TYPE, ("data",), "Zarr store", manifest.sha256, size, {}, objects)
-        return store, manifest
+        return seal(self._folder, self._keys, {})
 
     def _empty(self, variable: GridVariable) -> NDArray[Any]:
         """Of its shape, without its memory."""
@@ -155,15 +141,6 @@ class GridStore:
             chunks[axis] = math.ceil(chunks[axis] / 2)
             axis = len(shape) - 2 if axis == len(shape) - 1 else len(shape) - 1
         return tuple(chunks)
-
-
-@contextmanager
-def _named(what: str) -> Iterator[None]:
-    """A full disk is an OutputError that says what was being written."""
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(f"{what}: could not be written: {error}") from error
 
 
 def _keys(name: str, shape: tuple[int, ...], chunks: tuple[int, ...]) -> Iterator[str]:

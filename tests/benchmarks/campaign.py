@@ -28,9 +28,9 @@ from botocore.config import Config
 from distributed import Client
 
 from cluster.settings import DASK, as_environ
-from pipeline.execute import drive as driving
-from pipeline.execute.drive import drive
-from pipeline.execute.fleet import standing
+from pipeline.execute.driver import drive as driving
+from pipeline.execute.driver.drive import drive
+from pipeline.execute.driver.fleet import standing
 from pipeline.execute.listen import Silent
 from pipeline.plan.groups import Group
 from pipeline.session import Options, Session, open_session

@@ -17,7 +17,7 @@ from pyproj import Transformer
 from yarl import URL
 
 from pipeline.config import redacted
-from pipeline.execute.records import begin_run, finish_run
+from pipeline.execute.records.runs import begin_run, finish_run
 from pipeline.plan.outlines import lonlat_boxes
 from pipeline.search.canonical import canonical
 from pipeline.search.snapshot import Snapshot, write_snapshot

@@ -26,10 +26,10 @@ from typing import Any
 
 from pipeline.demo.world import build_world
 from pipeline.estimating import job_features
-from pipeline.execute.journal import state_folder
-from pipeline.execute.meter import Meter
-from pipeline.execute.records import new_run_id
-from pipeline.execute.task import Assignment, run_group
+from pipeline.execute.progress.meter import Meter
+from pipeline.execute.records.journal import state_folder
+from pipeline.execute.records.runs import new_run_id
+from pipeline.execute.worker.task import Assignment, run_group
 from pipeline.plan.groups import Group
 from pipeline.session import Options, open_session
 from pipeline.types import ClusterEvent, Outcome, Range, Status

@@ -219,8 +219,11 @@ async def trouble(port: int, told: Trouble) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
+        # `wait_for` of Python 3.11 may lose a cancellation to an answer that comes at the same moment: asked again.
+        while pending := {task for task in tasks if not task.done()}:
+            for task in pending:
+                task.cancel()
+            await asyncio.wait(pending, timeout=1)
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.sleep(0.01)
 

@@ -15,7 +15,7 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 from rich.console import Console
 
 from pipeline import campaign as joined
-from pipeline.execute.fleet import Fleet
+from pipeline.execute.driver.fleet import Fleet
 from pipeline.opening import open_clusters
 from pipeline.session import Options, open_session
 from pipeline.types import Status

@@ -10,7 +10,7 @@ import pytest
 import rasterio
 from numpy.typing import NDArray
 
-from pipeline.execute.task import run_job
+from pipeline.execute.worker.task import run_job
 from pipeline.session import Options, open_session
 from tests.benchmarks.floor import Floor, aligned, write_cog
 from tests.benchmarks.jobs import BANDS, EPSG, Square, read_scenes, squares, write_config
@@ -43,6 +43,7 @@ def committed(items: Path, tile: Square, folder: Path) -> NDArray[np.uint16]:
     return np.stack(layers)
 
 
+@pytest.mark.long
 def test_on_the_scenes_own_pixels_floor_and_product_agree_to_the_bit(items: Path, tmp_path: Path) -> None:
     document = json.loads(items.read_text())
     document["features"] = [item for item in document["features"] if item["properties"]["proj:epsg"] == EPSG]

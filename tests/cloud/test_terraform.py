@@ -193,7 +193,7 @@ def test_the_example_is_right(tmp_path: Path) -> None:
 
 def test_the_service_accounts_of_the_readme_may_take_their_roles() -> None:
     """A release names its accounts after itself unless it is told: no role knows those."""
-    found = re.search(r"```yaml\n(image:.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    found = re.search(r"```yaml\n(image:.*?)```", (ROOT / "helm" / "README.md").read_text(), re.DOTALL)
     assert found
     values = yaml.safe_load(found[1])
     trusted = (HERE / "variables.tf").read_text()

@@ -21,7 +21,7 @@ WORKER = """
 import sys
 from pathlib import Path
 from pipeline.compiled import kernels
-from pipeline.execute.task import run_job
+from pipeline.execute.worker.task import run_job
 from pipeline.session import Options, open_session
 
 config, *composites = sys.argv[1:]

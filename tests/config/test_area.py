@@ -71,7 +71,7 @@ def test_a_range_of_rows_is_half_open(index: str | None, rows: tuple[int, int | 
 @pytest.mark.parametrize(
     ("keys", "text"),
     [
-        ({"bbox": (10.0, 44.0, 11.0, 45.0)}, "bbox [10.0, 44.0, 11.0, 45.0]"),
+        ({"bbox": (10.0, 44.0, 11.0, 45.0)}, "bbox west 10, south 44, east 11, north 45"),
         ({"vector": "a.gpkg", "select": {"name": ("Nakuru",)}}, "vector a.gpkg, select {'name': ['Nakuru']}"),
         ({"mgrs": ("37MBU",)}, "mgrs ['37MBU']"),
     ],

@@ -43,7 +43,7 @@ def test_a_product_replaces_the_stores_of_the_run(tmp_path: Path) -> None:
     [
         ("write.zarr.level", "22", "found 22; allowed: a whole number, at least 1, at most 9"),
         ("write.zarr.chunk_px", "500", "found 500; allowed: one of 64, 128, 256, 512, 1024, 2048"),
-        ("write.zarr.sharded", "yes", 'found "yes"; allowed: true or false'),
+        ("write.zarr.sharded", "yes", 'found "yes"; allowed: true or false; write true'),
         ("write.zarr.shard", "true", "unknown key (did you mean sharded?); allowed: level, chunk_px, sharded"),
         ("write.cog.level", "12", "found 12; allowed: 1 to 9 for deflate, 1 to 22 for zstd"),
         ("write.cog", "null", "write: allowed: cog, zarr or both; cog: null only beside zarr"),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.config.document import Document, mask_credentials
+from pipeline.config.document import Document
 from pipeline.config.yamlsource import assign, read_document
 from pipeline.errors import ConfigError
 
@@ -18,6 +18,12 @@ def document_of(folder: Path, text: str) -> Document:
     path = folder / "run.yaml"
     path.write_text(text, encoding="utf-8")
     return read_document(path)
+
+
+UNENDED = (
+    "--set grid: not YAML: while parsing a flow sequence expected ',' or ']', but got '<stream end>'; "
+    "close the [ ] and put commas between its values"
+)
 
 
 def faults_of(document: Document) -> list[str]:
@@ -97,12 +103,12 @@ def test_a_key_written_twice_names_both_lines(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: [1, 2\nb: 3\n", "run.yaml:2: not YAML: while parsing a flow sequence expected ',' or ']'"),
+        ("a: [1, 2\nb: 3\n", "run.yaml:1: not YAML: while parsing a flow sequence expected ',' or ']'"),
         ("a: 1\n\tb: 2\n", "run.yaml:2: not YAML: "),
         ("a: *b\n", "run.yaml:1: not YAML: found undefined alias 'b'"),
         ("a: 1\n---\nb: 2\n", "run.yaml:2: not YAML: expected a single document"),
         ("a: 1\nb: \x07\n", "run.yaml:2: not YAML: found the character U+0007"),
-        ("a: " + "[" * 5000, "run.yaml:1: nested too deeply; allowed: 60 levels"),
+        ("a: " + "[" * 800, "run.yaml:1: nested too deeply; allowed: 60 levels"),
         ("a: " + "[" * 70 + "]" * 70, "run.yaml:1: found too much; allowed: 100000 values, 60 levels"),
         ("a: &a [*a]\n", "run.yaml:1: found too much"),
         ("a: &a {<<: *a}\n", "run.yaml:1: found too much"),
@@ -117,7 +123,8 @@ def test_what_is_no_yaml_mapping_is_refused_with_its_line(tmp_path: Path, text: 
     assert str(caught.value).replace(str(tmp_path / "run.yaml"), "run.yaml").startswith(message)
 
 
-def test_anchors_of_anchors_end_before_memory_does(tmp_path: Path) -> None:
+def test_anchors_of_anchors_end_before_memory_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.config.yamlsource.MAX_NODES", 1000)
     levels = "\n".join(f"l{i}: &l{i} [{', '.join([f'*l{i - 1}'] * 10)}]" for i in range(1, 12))
     with pytest.raises(ConfigError, match="found too much"):
         document_of(tmp_path, f"l0: &l0 [x]\n{levels}\n")
@@ -152,7 +159,7 @@ def test_a_merge_of_no_mapping_and_a_key_that_is_no_text_are_faults(tmp_path: Pa
     assert faults_of(document) == [
         "run.yaml:1: a: found << without a mapping; allowed: << with an alias of a mapping",
         f"run.yaml:3: b: {key}",
-        f"run.yaml:4: c: {key}",
+        "run.yaml:4: c: found a key that holds U+D800; allowed: text; it may come from a web page: type it anew",
     ]
 
 
@@ -242,7 +249,7 @@ def test_set_replaces_the_value_at_its_path(
         ("grid.tile_px.x=3", "--set grid.tile_px.x: grid.tile_px is 64, no mapping: there is no x in it"),
         ("list.2=3", '--set list.2: list has no element "2"; allowed: 0 to 1'),
         ("products.b.x=3", '--set products.b.x: products has no element "b"; allowed: 0 to 1, or by name a, c'),
-        ("grid=[1", "--set grid: not YAML: while parsing a flow sequence expected ',' or ']', but got '<stream end>'"),
+        ("grid=[1", UNENDED),
         (
             "grid=!!set {}",
             "--set grid: grid: found the tag !!set; allowed: no tag, only text, numbers, lists and mappings",
@@ -260,22 +267,6 @@ def test_set_also_replaces_what_was_wrong_there(tmp_path: Path, monkeypatch: pyt
     document = document_of(tmp_path, 'a: {b: "${V}"}\nc: ${V}\n')
     assign(document, "a.b=1")
     assert [fault.path for fault in document.faults] == [("c",)]
-
-
-@pytest.mark.parametrize(
-    ("text", "masked"),
-    [
-        ("https://user:pass@host/x", "https://***@host/x"),
-        ("https://user:p@ss@host/x?a=b@c", "https://***@host/x?a=b@c"),
-        ("https://host/x?a=1&sig=abc&b=2", "https://host/x?a=1&sig=***&b=2"),
-        ("s3://k:s@bucket/x and s3://bucket/y", "s3://***@bucket/x and s3://bucket/y"),
-        ("https://h/?X-Amz-Signature=f&access_token=t", "https://h/?X-Amz-Signature=***&access_token=***"),
-        ("https://host/a@b?collection=c", "https://host/a@b?collection=c"),
-        ("nobody@example.org", "nobody@example.org"),
-    ],
-)
-def test_credentials_inside_urls_are_masked_and_nothing_else(text: str, masked: str) -> None:
-    assert mask_credentials(text) == masked
 
 
 words = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=8)

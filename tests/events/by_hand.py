@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.config.events import EventsConfig
 from pipeline.config.load import load_events
-from pipeline.events.inbox import Inbox, open_inbox
+from pipeline.events.inbox.inbox import Inbox, open_inbox
 
 BUCKET = "arrivals"
 GOOD, BAD = b"station,temp\nABC01,19.5\n", b"station,temp\nABC01,99\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.events.buckets import LOCAL_ROOT
+from pipeline.events.buckets.buckets import LOCAL_ROOT
 from tests.events.by_hand import Place, make_place
 from tests.stores.conftest import postgres
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from pipeline.events.event import Ended, Event, ObjectEvent, Order, SceneEvent, State, Taken
-from pipeline.events.inbox import Arrival, Inbox
+from pipeline.events.inbox.inbox import Arrival, Inbox
 from tests.events.model import Model
 
 BUCKETS = ("data", "dàta")

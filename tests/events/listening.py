@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.config.events import EventsConfig
 from pipeline.config.load import load_events
-from pipeline.events.inbox import Filed, open_inbox
+from pipeline.events.inbox.inbox import Filed, open_inbox
 from tests.servers.listener import Answer, LocalListener, serve_listener
 from tests.servers.sns import Sns, run_sns, s3_message
 

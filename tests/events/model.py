@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pipeline.events.event import Ended, Event, ObjectEvent, Order, State, Taken, Verdict
-from pipeline.events.inbox import Arrival
+from pipeline.events.inbox.inbox import Arrival
 
 Key = tuple[str, str]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Mapping
 
-from pipeline.events.sns import Prover, RefusedError
+from pipeline.events.proof.sns import Prover, RefusedError
 from pipeline.types import Json
 from tests.servers.signer import KEYS
 from tests.servers.sns import Document, Sns

@@ -11,7 +11,7 @@ from typing import Any
 from pipeline.config import load_events
 from pipeline.config.events import EventsConfig
 from pipeline.events.event import SceneEvent
-from pipeline.events.scenes import stac_event
+from pipeline.events.messages.scenes import stac_event
 
 DEMO = Path(__file__).parents[2] / "configs" / "demo.yaml"
 ARN = "arn:aws:sns:eu-central-1:123456789012:scenes"

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from pipeline.events.event import Message, ObjectEvent
-from pipeline.events.messages import read_message
+from pipeline.events.messages.envelopes import read_message
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:new-files"
 

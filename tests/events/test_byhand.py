@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ConfigError
-from pipeline.events.batches import Where
 from pipeline.events.byhand import check_messages, do, foresee, read_messages, read_text
+from pipeline.events.consumer.batches import Where
 from pipeline.events.event import ObjectEvent, State, Verdict
 from tests.events.by_hand import BUCKET, RULES, Place
 from tests.servers.messages import s3_message

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from pipeline.config.load import load_events
-from pipeline.events.buckets import LOCAL_ROOT
+from pipeline.events.buckets.buckets import LOCAL_ROOT
 from tests.servers.messages import s3_message
 
 ROOT = Path(__file__).parents[2]
@@ -60,9 +60,8 @@ def results(folder: Path) -> dict[str, str]:
 
 
 def readme() -> str:
-    """The chapter about events."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    return text.partition("\n## When files arrive\n")[2].partition("\n## ")[0]
+    """The chapter about events, which begins with these commands."""
+    return (ROOT / "pipeline" / "events" / "README.md").read_text(encoding="utf-8")
 
 
 def commands(text: str) -> list[str]:

@@ -20,10 +20,10 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from pipeline.events.inbox import open_inbox
+from pipeline.events.inbox.inbox import open_inbox
 from pipeline.events.local_parts import client, notification
 from pipeline.events.local_stack import BUCKET, RULE, Addresses, main
-from pipeline.events.messages import read_message
+from pipeline.events.messages.envelopes import read_message
 
 ROOT = Path(__file__).parents[2]
 WAIT_S = 60.0

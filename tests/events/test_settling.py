@@ -11,9 +11,9 @@ import pytest
 
 from pipeline.config.settle import DAY_S, LATE_S
 from pipeline.events.event import Ended, SceneEvent, Taken
-from pipeline.events.inbox import Arrival, Inbox, open_inbox
-from pipeline.events.rules import route_event
-from pipeline.events.templates import OpenTemplates, open_templates
+from pipeline.events.inbox.inbox import Arrival, Inbox, open_inbox
+from pipeline.events.rules.route import route_event
+from pipeline.events.rules.templates import OpenTemplates, open_templates
 from tests.events.run_world import RunWorld, run_world
 
 JULY = datetime(2024, 7, 1, tzinfo=UTC)

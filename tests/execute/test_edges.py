@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.execute import task as module
-from pipeline.execute.task import run_group, run_job
+from pipeline.execute.worker import task as module
+from pipeline.execute.worker.task import run_group, run_job
 from pipeline.plan.groups import Group
 from pipeline.session import Session
 from pipeline.types import Job, Outcome, Status

@@ -15,8 +15,8 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from pipeline.errors import MissingAssetsError, StoreError, TransientStoreError
-from pipeline.execute import task as module
-from pipeline.execute.task import Assignment, run_group, run_job
+from pipeline.execute.worker import task as module
+from pipeline.execute.worker.task import Assignment, run_group, run_job
 from pipeline.plan.groups import Group
 from pipeline.plan.outlines import lonlat_outline
 from pipeline.products import load_product

@@ -14,12 +14,12 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from pipeline.errors import CredentialsError, OutputError, PreflightError, StoreError, TransientStoreError
-from pipeline.execute import scratch
-from pipeline.execute import task as module
-from pipeline.execute.claims import claim_all, claim_key
-from pipeline.execute.lease import Lease, run_lease
-from pipeline.execute.scratch import check_scratch, scratch_folder, scratch_full
-from pipeline.execute.task import run_group
+from pipeline.execute.records.claims import claim_all, claim_key
+from pipeline.execute.records.lease import Lease, run_lease
+from pipeline.execute.worker import scratch
+from pipeline.execute.worker import task as module
+from pipeline.execute.worker.scratch import check_scratch, scratch_folder, scratch_full
+from pipeline.execute.worker.task import run_group
 from pipeline.plan.groups import Group
 from pipeline.types import Job, MemoryPlan, Outcome, Period, Status, Tile
 from pipeline.write.retry import again

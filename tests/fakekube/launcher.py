@@ -26,7 +26,7 @@ PRELOAD = (
     "dask.cli",
     "kopf.cli",
     "dask_kubernetes.operator.controller.controller",
-    "pipeline.execute.drive",
+    "pipeline.execute.driver.drive",
 )
 """Imported once for all containers."""
 

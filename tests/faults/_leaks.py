@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 from distributed.protocol import pickle
 
-from pipeline.execute.task import Assignment
+from pipeline.execute.worker.task import Assignment
 from pipeline.types import Job
 
 DEBUG_EVERYTHING = {

@@ -19,6 +19,7 @@ from typing import Any
 import psutil
 
 from tests.servers.weed import S3Server
+from tests.timeless import timeless
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 RUN_TIMEOUT_S = 240  # under any fault, on a busy machine too
@@ -225,13 +226,10 @@ def within(seconds: float, condition: Callable[[], object], problem: str) -> Non
         time.sleep(0.02)
 
 
-_QUALITY = "groundswell:quality"
-
-
 def products(tree: Tree) -> dict[str, Any]:
-    """What runs must agree on: data as bytes, items as documents without the time of their making and neighbours."""
+    """What runs must agree on: data as bytes, items as timeless documents."""
     data = {key: content for key, content in tree.items() if key.startswith("data/")}
-    return data | {key: _timeless(json.loads(content)) for key, content in tree.items() if key.startswith("items/")}
+    return data | {key: timeless(json.loads(content)) for key, content in tree.items() if key.startswith("items/")}
 
 
 def objects(tree: Tree) -> set[str]:
@@ -276,20 +274,6 @@ def check_clean(case: Case, calm: Tree) -> None:
     assert objects(case.tree()) == objects(calm)
     assert case.unfinished() == []
     check_same(case, calm)
-
-
-def _timeless(item: Any) -> Any:
-    volatile = {"created", "updated", "groundswell:digest"}
-    properties = {name: value for name, value in item["properties"].items() if name not in volatile}
-    return {**item, "properties": {**properties, _QUALITY: _by_itself(properties[_QUALITY])}}
-
-
-def _by_itself(quality: Any) -> Any:
-    """What an item says of its own tile: which neighbours it found committed depends on who was first."""
-    kept = {name: value for name, value in quality.items() if name not in {"edges", "edge_difference", "status"}}
-    kept["flags"] = [flag for flag in quality["flags"] if flag != "edge_step"]
-    kept["found"] = [text for text in quality["found"] if not text.startswith("edge_step: ")]
-    return kept
 
 
 def session_of(process: psutil.Process) -> int | None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from shapely.geometry import mapping
 
-from pipeline.execute.task import Assignment, run_job
+from pipeline.execute.worker.task import Assignment, run_job
 from pipeline.plan.jobs import plan_jobs
 from pipeline.plan.outlines import lonlat_outline
 from pipeline.session import Options, open_session

@@ -22,8 +22,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipeline.demo import build_world
-from pipeline.execute.lease import Lease, run_lease
-from pipeline.execute.task import Assignment, run_job
+from pipeline.execute.records.lease import Lease, run_lease
+from pipeline.execute.worker.task import Assignment, run_job
 from pipeline.products import load_product
 from pipeline.session import Options, open_session
 from pipeline.types import Job, Status

@@ -133,16 +133,16 @@ GUARDS = (
     _guard(
         "what a live run has claimed is not made",
         (
-            "pipeline/execute/claims.py",
+            "pipeline/execute/records/claims.py",
             "if other is not None and other.run != run_id and _lives(store, other.run):",
             "if False:",
         ),
-        "execute/test_claims.py::test_of_many_runs_at_once_one_makes_a_job",
+        "execute/records/test_claims.py::test_of_many_runs_at_once_one_makes_a_job",
     ),
     _guard(
         "what was committed meanwhile is not made",
-        ("pipeline/execute/claims.py", "if not _committed(store, job, afloat=afloat):", "if True:"),
-        "execute/test_claims.py::test_what_was_committed_meanwhile_is_done_and_leaves_no_claim",
+        ("pipeline/execute/records/claims.py", "if not _committed(store, job, afloat=afloat):", "if True:"),
+        "execute/records/test_claims.py::test_what_was_committed_meanwhile_is_done_and_leaves_no_claim",
     ),
     _guard(
         "what a live run counts on is kept",
@@ -190,13 +190,13 @@ GUARDS = (
     # Records
     _guard(
         "a line of a journal is what was written",
-        ("pipeline/execute/lines.py", "if zlib.crc32(line) != int(checked[1], 16):", "if False:"),
-        "execute/test_lines.py::test_any_flipped_bit_is_found_and_costs_one_record",
+        ("pipeline/execute/records/lines.py", "if zlib.crc32(line) != int(checked[1], 16):", "if False:"),
+        "execute/records/test_lines.py::test_any_flipped_bit_is_found_and_costs_one_record",
     ),
     _guard(
         "an interrupted run decides nothing",
-        ("pipeline/execute/records.py", 'if key.endswith(f"/{FINISHED}")', 'if key.endswith("/plan.jsonl")'),
-        "execute/test_records.py::test_an_interrupted_run_decides_nothing",
+        ("pipeline/execute/records/runs.py", 'if key.endswith(f"/{FINISHED}")', 'if key.endswith("/plan.jsonl")'),
+        "execute/records/test_runs.py::test_an_interrupted_run_decides_nothing",
     ),
 )
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.demo.argo import mirror_files
-from pipeline.execute.task import run_job
+from pipeline.execute.worker.task import run_job
 from pipeline.session import Options, Session, open_session
 from pipeline.types import Status
 from pipeline.write.sound import Listing, check_item

@@ -24,7 +24,7 @@ from tests.faults._worlds import GRID, World, read_band, read_item, run_command,
 from tests.servers.tokens import run_token_server
 
 # Files without a CRS are the subject here; the pipeline silences this where it reads, pytest listens again.
-pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")]
 
 DAMAGED = "damaged or not readable"
 NO_CRS = "no usable CRS: the file has none, the catalogue a grid of"

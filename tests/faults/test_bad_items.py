@@ -18,7 +18,7 @@ from pipeline.types import Json, Status
 from tests.faults._worlds import CLOUD, GRID, World, read_band, read_item, run_command, run_world, write_tif
 
 # rasterio says so, now and then, of a scratch raster of its own when several threads burn footprints.
-pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")]
 
 PLAIN_MASK = {"classes": [0, 9], "open_px": 0, "dilate_px": 0}
 

@@ -15,6 +15,7 @@ from tests.faults._damage import render
 from tests.faults._worlds import CHECKOUT
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_the_table_of_damage_is_what_reads_show_today() -> None:
     document = (CHECKOUT / "pipeline" / "read" / "DAMAGE.md").read_text(encoding="utf-8")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.execute import journal
-from pipeline.execute.lines import journal_records
+from pipeline.execute.records import journal
+from pipeline.execute.records.lines import journal_records
 from pipeline.write.store import FolderStore
 from tests.faults._disks import fill, small_disk
 from tests.faults._runs import JOBS, Case, Tree, check_items, within
@@ -100,7 +100,7 @@ def test_f22_records_keep_their_order_though_the_clock_goes_back(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setattr(journal, "SEGMENT_SECONDS", 0.01)
     seconds = itertools.count(2 * 10**9, -3600)
-    monkeypatch.setattr("pipeline.execute.journal.time.time", lambda: next(seconds))
+    monkeypatch.setattr("pipeline.execute.records.journal.time.time", lambda: next(seconds))
     store = FolderStore(str(tmp_path / "output"))
     with journal.Journal(store, "run-1") as written:
         for number in range(30):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import TransientStoreError
 from pipeline.events.event import ObjectEvent, Verdict
-from pipeline.events.inbox import Arrival, Inbox, open_inbox
+from pipeline.events.inbox.inbox import Arrival, Inbox, open_inbox
 from tests.events.conftest import postgres
 from tests.servers.databases import Postgres
 

@@ -18,11 +18,11 @@ from moto.server import ThreadedMotoServer
 
 from pipeline.config.events import EventsConfig
 from pipeline.errors import StoreError
-from pipeline.events.admit import check_admitted
-from pipeline.events.buckets import Buckets, open_buckets
+from pipeline.events.buckets.buckets import Buckets, open_buckets
 from pipeline.events.event import ObjectEvent
-from pipeline.events.inbox import Arrival, open_inbox
-from pipeline.events.messages import MessageError, read_message
+from pipeline.events.inbox.inbox import Arrival, open_inbox
+from pipeline.events.messages.envelopes import MessageError, read_message
+from pipeline.events.proof.admit import check_admitted
 
 pytestmark = pytest.mark.long
 

@@ -20,9 +20,9 @@ import pytest
 
 from pipeline.checks.place import page_key, result_key
 from pipeline.config.load import load_events
-from pipeline.events.checking import check_objects
 from pipeline.events.event import Ended
-from pipeline.events.inbox import Inbox, open_inbox
+from pipeline.events.inbox.inbox import Inbox, open_inbox
+from pipeline.events.jobs.checking import check_objects
 from pipeline.write.keys import TEMP_PREFIX
 from tests.servers.consumer import ConsumerProcess, run_consumer
 from tests.servers.listener import ListenerProcess, run_listener

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.events.buckets import LOCAL_ROOT
+from pipeline.events.buckets.buckets import LOCAL_ROOT
 from pipeline.events.event import State
-from pipeline.events.missing import Cause, Swept
-from pipeline.events.sweep import sweep
-from pipeline.events.sweep_objects import Window
+from pipeline.events.sweep.missing import Cause, Swept
+from pipeline.events.sweep.objects import Window
+from pipeline.events.sweep.sweep import sweep
 from tests.events.by_hand import BAD, BUCKET, GOOD, Place, make_place
 from tests.servers.consumer import run_consumer
 from tests.servers.listener import run_listener

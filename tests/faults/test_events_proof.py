@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.events.listening import Stage, keys_of, run_stage, told_of
-from tests.events.test_addresses import HOSTILE_CERTIFICATES, HOSTILE_SUBSCRIPTIONS, TOKEN
+from tests.events.proof.test_addresses import HOSTILE_CERTIFICATES, HOSTILE_SUBSCRIPTIONS, TOKEN
 from tests.servers.signer import DAY, make_authority, make_leaf
 
 pytestmark = pytest.mark.long

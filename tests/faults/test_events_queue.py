@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from pipeline.events.inbox import open_inbox
+from pipeline.events.inbox.inbox import open_inbox
 from tests.events.conftest import postgres
 from tests.events.consuming import BUCKET, Arrivals, csv, expected, told
 from tests.servers.consumer import ConsumerProcess, run_consumer, until

@@ -19,7 +19,7 @@ import rasterio
 import pipeline.read.gdal
 import pipeline.read.geotiff
 from pipeline.errors import PermanentAssetError
-from pipeline.execute.task import run_job
+from pipeline.execute.worker.task import run_job
 from pipeline.read.access import Access, check_href
 from pipeline.read.geotiff import GeoTiff
 from pipeline.read.raster import Raster, attempt, open_raster

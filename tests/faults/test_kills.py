@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.execute.task import run_job
+from pipeline.execute.worker.task import run_job
 from pipeline.session import Options, open_session
 from pipeline.types import Status
 from pipeline.write.store import FolderStore

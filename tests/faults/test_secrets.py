@@ -21,17 +21,17 @@ SECRETS = {
     "PC_SDK_SUBSCRIPTION_KEY": f"subscription{CANARY}",
 }
 CRASH = """\
-import pipeline.products._optical_product as product
+from pipeline.products._optical_product import OpticalProduct
 
-if not hasattr(product, "real_properties"):
-    product.real_properties = product._properties
+if not hasattr(OpticalProduct, "real_properties"):
+    OpticalProduct.real_properties = OpticalProduct._properties
 
-def crash(sensor, config, tile, readings):
+def crash(self, config, tile, readings):
     if tile.part.work.job.period.id == "2024-07":
         raise RuntimeError("crashed on purpose")
-    return product.real_properties(sensor, config, tile, readings)
+    return self.real_properties(config, tile, readings)
 
-product._properties = crash
+OpticalProduct._properties = crash
 """
 """Loaded by every worker before its first task, sometimes twice."""
 
@@ -48,6 +48,7 @@ def secret_world(folder: Path, address: str) -> tuple[Path, dict[str, str]]:
     return config, {"CATALOGUE": signed, **SECRETS}
 
 
+@pytest.mark.long
 def test_secrets_leak_nowhere_from_a_run_with_a_lost_asset_and_a_crashed_job(tmp_path: Path) -> None:
     with run_token_server(tmp_path) as server:
         config, environment = secret_world(tmp_path, server.address)
@@ -75,6 +76,7 @@ def test_what_is_sent_to_workers_holds_no_secret(tmp_path: Path, monkeypatch: py
     assert b"scene-0-2024-06-01" in sent
 
 
+@pytest.mark.long
 def test_an_output_that_cannot_be_reached_is_named_without_its_credentials(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.add("2024-06-01")

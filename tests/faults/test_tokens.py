@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import EXIT_DONE, AssetError, PermanentAssetError, TransientAssetError
-from pipeline.execute.task import run_job
+from pipeline.execute.worker.task import run_job
 from pipeline.read.access import Access, redact, sign
 from pipeline.types import Status
 from tests.faults._leaks import debug_logging, graph, leaks

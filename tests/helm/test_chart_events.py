@@ -10,10 +10,11 @@ import pytest
 import yaml
 
 from cluster.jobs import JobSpec, Task, manifest, secret
-from pipeline.config.events import EventsConfig, QueueConfig
+from pipeline.config.events import EventsConfig
+from pipeline.config.jobs import QueueConfig
 from pipeline.config.load import load_events
-from pipeline.events import listener
 from pipeline.events.environ import settings
+from pipeline.events.listener import serve as listener
 from tests.helm.charts import QUEUE, RELEASE, RULES, RUN, VALUES, Pod, by_name, documents, made, parsed, pods, selects
 
 ONE = {"events": {"config": RULES, "runs": {"night.yaml": RUN}}, "idleTimeoutSeconds": 0}

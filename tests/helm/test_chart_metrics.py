@@ -13,8 +13,8 @@ import yaml
 from distributed import Client, LocalCluster
 
 from pipeline.config import MetricsConfig
-from pipeline.execute.metrics import serve_metrics
-from pipeline.execute.tally import Tally, Totals
+from pipeline.execute.progress.metrics import serve_metrics
+from pipeline.execute.records.tally import Tally, Totals
 from pipeline.types import Outcome, Status
 from tests.helm.charts import CHART, NAMESPACE, RELEASE, by_name, documents, made, parsed, pods, selects
 from tests.servers.weed import free_ports

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,69 +11,16 @@ import pytest
 import rasterio
 import zarr
 
-from pipeline.execute.task import run_job
-from pipeline.session import Options, Session, open_session
-from pipeline.types import Outcome, Status
-from pipeline.write.catalog import write_catalog
+from tests.outputs.every import SOURCES, TABLES, Run, make_every
+
+pytestmark = pytest.mark.long
 
 LICENSE = "CC0-1.0"
-SAYS = "Invented by Groundswell's demo world; contains no {}"
-SENTINEL, LANDSAT, DEM = map(SAYS.format, ("Copernicus data", "Landsat data", "data of the Copernicus DEM"))
-SOURCES = {
-    "dem": DEM,
-    "landsat": LANDSAT,
-    "sentinel1": SENTINEL,
-    "sentinel2": SENTINEL,
-    "sentinel2-c1": SENTINEL,
-    "stack": f"{SENTINEL} | {LANDSAT} | {DEM}",
-}
-"""By product of layers, its attribution."""
-FLOATS = "Profiles of the project INVENTED, which are not Argo's"
-TABLES = {"argo": FLOATS, "matchups": f"{SENTINEL} | {FLOATS}"}
-"""By product of tables."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """The demo's own config on its small world, one tile and month of every product."""
-
-    session: Session
-    outcomes: dict[str, Outcome]
-
-    def path(self, product: str) -> Path:
-        """Of the product's only item."""
-        return Path(self.session.config.output) / str(self.outcomes[product].item_key)
-
-    def item(self, product: str) -> Any:
-        return json.loads(self.path(product).read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
-def run(demo_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    output = tmp_path_factory.mktemp("every") / "output"
-    sets = [
-        f"output={output}",
-        "grid.tile_px=256",
-        "period.end=2024-07-01",
-        "write={cog: {}, zarr: {}}",
-        *(
-            f"sources.{name}.items={demo_world}/{name}/collection.json"
-            for name in ("s2", "s1", "dem", "landsat", "s2_c1")
-        ),
-        f"sources.argo.gdac={demo_world}/argo",
-    ]
-    config = Path(__file__).parents[2] / "configs" / "demo.yaml"
-    outcomes = {}
-    # The small scenes do not reach the lake, where the floats are.
-    for area, wanted in (("[12.011, 44.885, 12.0145, 44.892]", TABLES), ("[12.005, 44.870, 12.010, 44.875]", SOURCES)):
-        session = open_session(Options(config, sets=[*sets, f"area.bbox={area}"]))
-        assignments = session.assignments()
-        for job in (job for job in session.plan.jobs if job.product in wanted):
-            outcomes[job.product] = run_job(job, assignments[job.product], 1)
-    assert [one.cause for one in outcomes.values() if one.status is not Status.DONE] == []
-    current = {name: [str(outcome.item_key)] for name, outcome in outcomes.items()}
-    write_catalog(session.prepared.store, "every", current)
-    return Run(session, outcomes)
+def run(demo_world: Path) -> Run:
+    return make_every(demo_world)
 
 
 def test_the_run_has_every_product(run: Run) -> None:
@@ -99,7 +45,7 @@ def test_an_item_and_its_files_say_their_rights(run: Run, product: str) -> None:
             assert (attributes["license"], attributes["attribution"]) == said
             rasters += 1
     assert rasters
-    page = Path(run.session.config.output) / "collections" / product / "collection.json"
+    page = run.output / "collections" / product / "collection.json"
     collection = json.loads(page.read_text(encoding="utf-8"))
     assert (collection["license"], collection["attribution"]) == said
 
@@ -141,11 +87,10 @@ def test_an_item_says_its_quality_as_its_own_pixels_do(run: Run, product: str) -
 
 
 def test_the_table_says_both_of_every_item(run: Run) -> None:
-    rows = {
-        row["collection"]: row for row in pq.read_table(Path(run.session.config.output) / "items.parquet").to_pylist()
-    }
-    assert {*rows} == {*SOURCES, *TABLES}
-    for product, row in rows.items():
+    rows = {row["id"]: row for row in pq.read_table(run.output / "items.parquet").to_pylist()}
+    assert {row["collection"] for row in rows.values()} == {*SOURCES, *TABLES}
+    for product in run.outcomes:
+        row = rows[run.item(product)["id"]]
         properties = run.item(product)["properties"]
         assert (row["license"], row["attribution"]) == (properties["license"], properties["attribution"])
         for name in ("valid_fraction", "observations_mean", "observations_min") if product in SOURCES else ():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.derive import refresh_profiles
-from pipeline.execute.task import run_job
+from pipeline.execute.worker.task import run_job
 from pipeline.results.float_years import float_years_key
 from pipeline.results.grids import open_grids
 from pipeline.results.profiles import open_profiles

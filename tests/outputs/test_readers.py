@@ -28,6 +28,8 @@ from tests.schemas.validate import stac_errors
 from tests.servers.weed import S3Server
 from tests.worlds import SmallWorld, small_world
 
+pytestmark = pytest.mark.long
+
 BOTH = "write={cog: {}, zarr: {}}"
 
 

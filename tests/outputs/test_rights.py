@@ -11,7 +11,7 @@ import pytest
 import rasterio
 import zarr
 
-from pipeline.execute.task import run_job
+from pipeline.execute.worker.task import run_job
 from pipeline.session import open_session
 from pipeline.types import Outcome
 from pipeline.write.catalog import write_catalog

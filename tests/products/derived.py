@@ -12,7 +12,7 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 
-from pipeline.execute.task import run_job
+from pipeline.execute.worker.task import run_job
 from pipeline.session import Options, Session, open_session
 from pipeline.types import Job, Outcome, Status
 from tests.products.dem_world import Ground30, hills

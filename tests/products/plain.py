@@ -43,10 +43,25 @@ def plain_shift(properties: dict[str, Any]) -> int:
     return -1000 if new and not properties["earthsearch:boa_offset_applied"] else 0
 
 
+Mask = tuple[tuple[int, ...], int, int]
+"""Classes, and the radii of opening and growing in pixels."""
+
+
 def plain_composite(
-    item_paths: list[Path], band: str, layer: Layer, scratch: Path, mask: tuple[tuple[int, ...], int, int] | None
+    item_paths: list[Path], band: str, layer: Layer, scratch: Path, mask: Mask | None
 ) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
     """Median and count of one band over items of one period, given a way to put a raster on the tile."""
+    stack = plain_days(item_paths, band, layer, scratch, mask)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        median = np.rint(np.nanmedian(stack, axis=0))
+    return np.nan_to_num(median, nan=0).astype(np.uint16), (~np.isnan(stack)).sum(axis=0).astype(np.uint16)
+
+
+def plain_days(
+    item_paths: list[Path], band: str, layer: Layer, scratch: Path, mask: Mask | None
+) -> NDArray[np.float64]:
+    """One band's observations of every day, (day, y, x): stored numbers without offset, NaN where there is none."""
     scenes = []
     for path in item_paths:
         item = json.loads(path.read_text())
@@ -71,8 +86,4 @@ def plain_composite(
             merged[use] = values[use]
             taken |= clear
         days.append(merged)
-    stack = np.stack(days)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        median = np.rint(np.nanmedian(stack, axis=0))
-    return np.nan_to_num(median, nan=0).astype(np.uint16), (~np.isnan(stack)).sum(axis=0).astype(np.uint16)
+    return np.stack(days)

@@ -17,7 +17,7 @@ from pyproj import Transformer
 from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
 
-from pipeline.execute.task import run_job
+from pipeline.execute.worker.task import run_job
 from pipeline.session import Session
 from pipeline.types import Job, MemoryPlan, Outcome, Status
 from tests.worlds import SmallWorld

@@ -61,6 +61,7 @@ def rounded(values: NDArray[np.float64]) -> NDArray[np.uint16]:
     return np.nan_to_num(np.rint(values), nan=0).astype(np.uint16)
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:All-NaN:RuntimeWarning", "ignore:Mean of empty:RuntimeWarning")
 @pytest.mark.parametrize("masked", [True, False], ids=["masked", "unmasked"])
 @pytest.mark.parametrize(
@@ -225,6 +226,7 @@ KINDS = ("median", "best_pixel", "least_cloudy", "geomedian", "none")
 EVERYTHING = ("bands=[red, nir, blue, swir16]", "indices=[ndvi, ndmi, evi]")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "masked"),
     [*((name, True) for name in ALL), *((name, False) for name in KINDS)],

@@ -11,7 +11,7 @@ import pytest
 from affine import Affine
 from pyproj import Geod
 
-from pipeline.execute.task import run_job
+from pipeline.execute.worker.task import run_job
 from pipeline.products.dem import VERSION
 from pipeline.types import Status
 from tests.products.dem_world import ROWS, Ground30, Tiles, bilinear, hills, horn, plane, run_all, steepness, world

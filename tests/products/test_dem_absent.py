@@ -14,7 +14,7 @@ import rasterio
 from affine import Affine
 
 from pipeline.config import load_config
-from pipeline.execute.task import run_job
+from pipeline.execute.worker.task import run_job
 from pipeline.products import product_models
 from pipeline.products._dem_tiles import read_heights
 from pipeline.read.access import Access

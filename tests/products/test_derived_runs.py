@@ -51,7 +51,7 @@ MAKE = (
     PEAK
     + """\
 import json
-from pipeline.execute.task import run_job
+from pipeline.execute.worker.task import run_job
 from pipeline.session import Options, open_session
 
 session = open_session(Options(Path(sys.argv[1])))

@@ -16,7 +16,7 @@ from pyproj import Transformer
 
 from pipeline.config import load_config
 from pipeline.errors import ConfigError, PlanRefusedError
-from pipeline.execute.task import run_job
+from pipeline.execute.worker.task import run_job
 from pipeline.prepare import plan_targets
 from pipeline.products import glaciers, product_models
 from pipeline.products._glaciers_clip import native_first

@@ -17,6 +17,8 @@ from pipeline.session import Session
 from pipeline.types import Asset, Grid, Job, Made
 from tests.worlds import SmallWorld
 
+pytestmark = pytest.mark.long
+
 AREA = "area.bbox=[11.985, 44.872, 12.018, 44.890]"
 GRID = "grid.tile_px=96"
 

@@ -12,7 +12,7 @@ import rasterio
 from affine import Affine
 
 from pipeline.errors import PermanentAssetError
-from pipeline.execute.task import run_job
+from pipeline.execute.worker.task import run_job
 from pipeline.ops.offset import OffsetDecision
 from pipeline.products import _sentinel2_numbers
 from pipeline.read.access import Access

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.errors import PermanentAssetError
-from pipeline.execute.task import run_job
+from pipeline.execute.worker.task import run_job
 from pipeline.products.sentinel2 import QA_EMPTY, QA_LOST
 from pipeline.read import layer
 from pipeline.session import Session

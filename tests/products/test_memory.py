@@ -38,7 +38,7 @@ MAKE = (
     + """\
 import json
 from cluster.sizing import task_bytes
-from pipeline.execute.task import run_job
+from pipeline.execute.worker.task import run_job
 from pipeline.prepare import prepare
 from pipeline.session import Options, open_session
 from dataclasses import replace

@@ -14,7 +14,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from pyproj import Transformer
 
-from pipeline.execute.task import run_job
+from pipeline.execute.worker.task import run_job
 from pipeline.products.sentinel1 import VERSION
 from pipeline.types import Status
 from tests.products.radar import (

@@ -11,7 +11,7 @@ import pytest
 import rasterio
 from odc.geo.geobox import GeoBox
 
-from pipeline.execute.task import run_job
+from pipeline.execute.worker.task import run_job
 from pipeline.products._sentinel1_rtc import Rtc, make_rtc
 from pipeline.types import Status
 from tests.products import s1_annotations as written_by_esa

@@ -8,7 +8,7 @@ import dask
 import numpy as np
 import pytest
 
-from pipeline.execute.task import run_job
+from pipeline.execute.worker.task import run_job
 from pipeline.types import Status
 from tests.products.radar import TOGETHER, Radar, layers_of, made, only_job, same
 

@@ -11,7 +11,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from pipeline.execute.task import run_job
+from pipeline.execute.worker.task import run_job
 from pipeline.products import _sentinel1_layers
 from pipeline.products._footprint import footprint
 from pipeline.types import Item, Status

@@ -13,7 +13,7 @@ import rasterio
 from affine import Affine
 from pyproj import Transformer
 
-from pipeline.execute.task import run_job
+from pipeline.execute.worker.task import run_job
 from pipeline.types import Status
 from tests.products.radar import Radar, footprint, item_of, only_job, plain_layer, plain_power, same, written
 

@@ -86,6 +86,7 @@ def test_years_without_a_period_are_told(trees: TreeWorld) -> None:
     assert {note.partition(":")[0] for note in told} == {"sentinel2", "sentinel1", "ttc_ard"}
 
 
+@pytest.mark.long
 def test_exported_under_a_template(
     trees: TreeWorld,
     made: tuple[SmallWorld, dict[str, Outcome]],

@@ -13,7 +13,7 @@ import pytest
 import rasterio
 from numpy.typing import NDArray
 
-from pipeline.execute.task import run_job
+from pipeline.execute.worker.task import run_job
 from pipeline.session import Options, Session, open_session
 from pipeline.types import Job, Status
 from tests.products.plain import plain_clear

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from pipeline.execute.task import run_job
+from pipeline.execute.worker.task import run_job
 from pipeline.session import Options, Session, open_session
 from pipeline.types import Job
 from tests.schemas.validate import stac_errors

@@ -12,7 +12,7 @@ import rasterio
 from numpy.typing import NDArray
 from pyproj import Transformer
 
-from pipeline.execute.task import run_job
+from pipeline.execute.worker.task import run_job
 from pipeline.session import Options, open_session
 from pipeline.types import Status
 from tests.products import models

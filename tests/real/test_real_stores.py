@@ -12,7 +12,7 @@ import pytest
 import rasterio
 import xarray as xr
 
-from pipeline.execute.task import run_job
+from pipeline.execute.worker.task import run_job
 from pipeline.session import Options, open_session
 from pipeline.types import Status
 from tests.real.test_real_scenes import HERE, check_output, slovenia_items

@@ -10,8 +10,8 @@ from hashlib import sha256
 from pathlib import Path
 from random import Random
 
-from pipeline.execute.lines import line_of
-from pipeline.execute.records import finish_run
+from pipeline.execute.records.lines import line_of
+from pipeline.execute.records.runs import finish_run
 from pipeline.types import AssetLoss, ClusterEvent, Finding, Json, Outcome, Quality, Status
 from pipeline.write.store import open_store
 

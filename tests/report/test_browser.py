@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import s3fs
 
-from pipeline.execute.account import read_account
+from pipeline.execute.account.account import read_account
 from pipeline.report.page import render_page
 from pipeline.report.write import write_report
 from pipeline.types.account import BLOCKED, DONE, FAILED, Account

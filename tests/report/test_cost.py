@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.execute.account import read_account
+from pipeline.execute.account.account import read_account
 from pipeline.report.page_cost import cost
 from pipeline.types.account import Account
 from pipeline.write.store import open_store

@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.execute.account import read_account
-from pipeline.execute.replay import read_replay
+from pipeline.execute.account.account import read_account
+from pipeline.execute.records.replay import read_replay
 from pipeline.report.page import render_page
 from pipeline.report.page_head import head
 from pipeline.report.replay import command_for, replay_lines

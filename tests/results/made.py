@@ -13,7 +13,7 @@ import rasterio
 import xarray as xr
 from numpy.typing import NDArray
 
-from pipeline.execute.records import begin_run, current_items, finish_run, new_run_id
+from pipeline.execute.records.runs import begin_run, current_items, finish_run, new_run_id
 from pipeline.session import Session
 from pipeline.types import Job, Plan, Status
 from pipeline.write.catalog import write_catalog

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.config import QualityConfig
-from pipeline.execute.quality import PROPERTY, judge
+from pipeline.execute.worker.quality import PROPERTY, judge
 from pipeline.results import quality as judging
 from pipeline.results.quality import judge_again
 from pipeline.types import Json

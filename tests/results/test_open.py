@@ -26,6 +26,8 @@ from tests.results.made import BOTH_STORES, Cog, finish, make, paste, plan_of, r
 from tests.servers.weed import S3Server
 from tests.worlds import small_world
 
+pytestmark = pytest.mark.long
+
 ZONES = ("EPSG:32632", "EPSG:32633")
 
 

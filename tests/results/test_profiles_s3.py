@@ -40,7 +40,9 @@ def test_a_bucket_opens_as_a_folder_does(bucket: Store, s3_environment: S3Server
     access = Access(endpoint=s3_environment.endpoint if said else None)
     put(bucket, tmp_path, CASTS, 1)
     assert refresh_float_years(bucket, "argo", access) == 1
-    here, there = (open_profiles(where, access=access, bbox=(60, 0, 65, 20)) for where in (str(tmp_path), bucket.uri))
+    here, there = (
+        open_profiles(where, endpoint=access.endpoint, bbox=(60, 0, 65, 20)) for where in (str(tmp_path), bucket.uri)
+    )
     assert there.sizes == {"profile": 6, "level": 998}
     np.testing.assert_array_equal(there.TEMP.values, here.TEMP.values)
 
@@ -51,7 +53,7 @@ def test_a_partition_that_is_replaced_while_it_is_open_is_refused(
 ) -> None:
     access = Access(endpoint=s3_environment.endpoint)
     href = put(bucket, tmp_path, CASTS, 1)
-    found = open_profiles(bucket.uri, access=access)
+    found = open_profiles(bucket.uri, endpoint=access.endpoint)
 
     def read_on() -> None:
         with open_table(href, access) as file:

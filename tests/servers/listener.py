@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.config.events import EventsConfig
-from pipeline.events.listener import bind, serving
+from pipeline.events.listener.serve import bind, serving
 
 START_S = 60.0
 STOP_S = 30.0

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.config.stores import StoresConfig
-from pipeline.execute.task import run_job
-from pipeline.session import Options, open_session, run_config
+from pipeline.execute.worker.task import run_job
+from pipeline.session import Options, open_session
 from pipeline.stores.partition import list_partitions
 from pipeline.stores.postgres import Connection
+from pipeline.terminal import run_config
 from pipeline.types import Status
 from tests.results.made import finish
 from tests.stores.held import differences, documents

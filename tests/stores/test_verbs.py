@@ -119,4 +119,4 @@ def test_serve_answers_until_it_is_interrupted(tmp_path: Path, written: Written)
         finally:
             server.send_signal(signal.SIGINT)
     assert [one["wmo"] for one in answer.json()["items"]] == [2902269]
-    assert server.returncode in {0, 130}
+    assert server.returncode == 0

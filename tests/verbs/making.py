@@ -12,8 +12,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from pipeline import cli
-from pipeline.execute.lease import Owner, this_process
-from pipeline.execute.task import run_job
+from pipeline.execute.records.lease import Owner, this_process
+from pipeline.execute.worker.task import run_job
 from pipeline.session import Options, open_session
 from pipeline.types import Json, Outcome, Status
 from tests.faults._worlds import World

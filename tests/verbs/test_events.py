@@ -148,7 +148,7 @@ def test_ctrl_c_ends_without_a_traceback(
         patch.setattr(sys, "stdin", SimpleNamespace(buffer=SimpleNamespace(read=interrupted)))
         said = say(capsys, "event", place, "--event-json", "-")
         assert (said.code, said.err) == (130, "error: interrupted\n")
-    monkeypatch.setattr("pipeline.events.buckets.Buckets.entries", interrupted)
+    monkeypatch.setattr("pipeline.events.buckets.buckets.Buckets.entries", interrupted)
     for options, told in (("--dry-run", "nothing was stored"), ("--grace=0", "what was found is stored; run the same")):
         said = say(capsys, "sweep", place, options)
         assert said.code == 130 and said.out.startswith(f"interrupted: {told}")

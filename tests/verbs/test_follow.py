@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import StoreError
-from pipeline.execute.follow import Following, Progress
-from pipeline.execute.history import State
-from pipeline.execute.journal import Journal
-from pipeline.execute.lease import this_process
+from pipeline.execute.records.follow import Following, Progress
+from pipeline.execute.records.history import State
+from pipeline.execute.records.journal import Journal
+from pipeline.execute.records.lease import this_process
 from pipeline.types import Json
 from pipeline.write.folder import FolderStore
 from tests.verbs.making import ended_process, groundswell, put_run

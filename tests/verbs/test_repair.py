@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import EXIT_CLAIMED, EXIT_DONE, EXIT_JOBS_FAILED, PreflightError, TransientStoreError
-from pipeline.execute.lease import Lease, this_process
-from pipeline.execute.records import REMOVALS
+from pipeline.execute.records.lease import Lease, this_process
+from pipeline.execute.records.runs import REMOVALS
 from pipeline.session import Options, open_session
 from pipeline.write.store import FolderStore
 from tests.faults._runs import products

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from pipeline.execute.recipe import Inputs, read_inputs
+from pipeline.execute.records.recipe import Inputs, read_inputs
 from tests.faults._worlds import World, write_tif
 from tests.verbs.making import BOTH_STORES, files, groundswell, make_output, make_world
 
@@ -97,7 +97,7 @@ def test_a_source_that_is_gone_is_named(small: tuple[World, Path], capsys: pytes
 def test_inputs_of_a_newer_version_are_refused(
     small: tuple[World, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("pipeline.execute.recipe.FORMAT", 0)
+    monkeypatch.setattr("pipeline.execute.records.recipe.FORMAT", 0)
     assert groundswell("reproduce", small[1], JUNE) == 3
     assert "`inputs` has format 1, expected at most 0; upgrade to read it" in capsys.readouterr().err
 

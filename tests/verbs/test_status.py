@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.execute.journal import Journal
-from pipeline.execute.lease import Owner, this_process
-from pipeline.execute.progress import progress_records
-from pipeline.execute.tally import Tally, Totals
+from pipeline.execute.progress.live import progress_records
+from pipeline.execute.records.journal import Journal
+from pipeline.execute.records.lease import Owner, this_process
+from pipeline.execute.records.tally import Tally, Totals
 from pipeline.types import ClusterEvent, Json, Outcome, Status
 from pipeline.write.store import FolderStore
 from tests.verbs.making import elsewhere, ended_process, groundswell, put, put_run

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import PreflightError
-from pipeline.execute import lease as leases
-from pipeline.execute.lease import LEASE_S, Owner, scratch_prefix, this_process
-from pipeline.execute.records import REMOVALS, settle_run
+from pipeline.execute.records import lease as leases
+from pipeline.execute.records.lease import LEASE_S, Owner, scratch_prefix, this_process
+from pipeline.execute.records.runs import REMOVALS, settle_run
 from pipeline.session import Options, open_session
 from pipeline.types import Plan
 from pipeline.write.store import FolderStore

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.execute.claims import dead_claims
-from pipeline.execute.lease import this_process
+from pipeline.execute.records.claims import dead_claims
+from pipeline.execute.records.lease import this_process
 from pipeline.verbs import _leftovers
 from pipeline.verbs._leftovers import Rules
 from pipeline.verbs.vacuum import vacuum

@@ -32,6 +32,7 @@ def test_a_sound_output_has_no_fault(output: Path, scope: Scope) -> None:
     assert verify(FolderStore(str(output)), scope) == (2, [])
 
 
+@pytest.mark.long
 def test_no_object_is_lost_unseen(output: Path) -> None:
     """Every object of the output in turn: data, chunks, items, pages, table, and what runs recorded."""
     unseen = []
@@ -44,6 +45,7 @@ def test_no_object_is_lost_unseen(output: Path) -> None:
     assert faults(output) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("place", [0.1, 0.5, 0.99])
 def test_no_byte_is_changed_unseen(output: Path, place: float) -> None:
     """One bit of every object in turn, near its begin, in its middle, at its end; its size stays."""

@@ -33,7 +33,7 @@ from tests.schemas.validate import stac_errors
 NOW = datetime(2024, 8, 1, tzinfo=UTC)
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.long)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "folder":
         return open_store(str(tmp_path / "out"))

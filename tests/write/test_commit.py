@@ -59,7 +59,7 @@ def kill() -> Iterator[Callable[[int], KillAt]]:
     logger.handlers = handlers
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.long)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "folder":
         return open_store(str(tmp_path / "out"))

@@ -79,6 +79,7 @@ def by_driver(data: np.ndarray[Any, Any], band: Band, path: Path) -> list[np.nda
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("overview", ["average", "nearest", "mode"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_overviews_are_those_of_gdal(tmp_path: Path, shape: tuple[int, int], overview: str) -> None:

@@ -218,4 +218,4 @@ def test_the_schemas_refuse(item: dict[str, Any], fault: str) -> None:
 def test_inputs_without_an_address_are_not_linked(job: Job, made: Made) -> None:
     items: tuple[Item, ...] = tuple(replace(each, href=None) for each in job.items)
     links = render_item(replace(job, items=items), made, created=NOW)["links"]
-    assert {link["rel"] for link in links} == {"collection", "license"}
+    assert {link["rel"] for link in links} == {"parent", "collection", "license"}

@@ -22,7 +22,7 @@ from pipeline.write.store import FolderStore, Store, open_store
 from tests.servers.weed import S3Server
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.long)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     if request.param == "folder":
         yield open_store(str(tmp_path / "out"))

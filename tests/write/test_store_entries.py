@@ -20,7 +20,7 @@ from tests.servers.weed import S3Server
 Begin = Callable[[str], None]
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.long)])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Store, Begin]]:
     """A store, and how a put to a key begins there that never ends."""
     if request.param == "folder":

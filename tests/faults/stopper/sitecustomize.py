@@ -16,7 +16,7 @@ import signal
 import time
 from pathlib import Path
 
-TASKS = "pipeline.execute.task"
+TASKS = "pipeline.execute.worker.task"
 MEET_TIMEOUT_S = 90
 HOLD_TIMEOUT_S = 600.0
 SLOW_S = 0.5

@@ -1,0 +1,1 @@
+"""Where events wait, durably: in a SQLite file or in PostgreSQL, by the same statements."""

@@ -1,0 +1,1 @@
+"""What SNS posts over HTTP: limits, proof, and an answer only after it is stored."""

@@ -1,0 +1,1 @@
+"""Whether SNS said it: signatures, certificates, addresses, confirmation; nothing is believed before."""

@@ -1,0 +1,1 @@
+"""What an event starts, and when: rules asked, tiles and periods of a scene, floats of a file."""

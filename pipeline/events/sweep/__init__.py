@@ -1,0 +1,1 @@
+"""What was missed while nobody listened, found by listing."""
