@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -51,15 +52,11 @@ class ArrayCheck:
         tally = Tally(self.examples)
         if kind != "Zarr":
             check_length(path)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), ExitStack() as opened:
             warnings.simplefilter("ignore")
-            try:
-                with open_contents(path, "zarr" if kind == "Zarr" else "netcdf4") as contents:
-                    return self._judge(contents, tally)
-            except UnreadableError:
-                raise
-            except _BROKEN as error:
-                raise UnreadableError(f"{type(error).__name__}: {error}") from error
+            with _reading():
+                contents = opened.enter_context(open_contents(path, "zarr" if kind == "Zarr" else "netcdf4"))
+            return self._judge(contents, tally)
 
     def _judge(self, contents: Contents, tally: Tally) -> Found:
         if len(contents.variables) > _MOST_VARIABLES:
@@ -78,6 +75,15 @@ class ArrayCheck:
             "of_variables": told[:_TOLD],
         }
         return tally.findings(), facts
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Around what a library reads, and nothing of our own: a fault of the checks is not the data's."""
+    try:
+        yield
+    except _BROKEN as error:
+        raise UnreadableError(f"{type(error).__name__}: {error}") from error
 
 
 def _told(name: str, variable: xr.Variable) -> dict[str, Json]:
@@ -139,7 +145,8 @@ class _Variable:
         if self.config.increasing and variable.ndim != 1:
             self._not_increasing(tally, f"{variable.ndim} dimensions, expected one")
         for block in blocks(variable.shape, variable.dtype.itemsize or 1, _chunks(variable)):
-            values = np.asarray(variable[block].values)
+            with _reading():
+                values = np.asarray(variable[block].values)
             valid = np.ones(values.shape, bool)
             for fill in fills:
                 valid &= values != fill

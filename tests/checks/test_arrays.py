@@ -92,6 +92,15 @@ def test_values_are_shown_by_their_place_whatever_the_blocks(file: Path, monkeyp
     assert checked(file, said) == whole
 
 
+def test_a_fault_of_the_checks_is_not_the_datas(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def faulty(*given: object) -> None:
+        raise TypeError("ours")
+
+    monkeypatch.setattr(arrays, "judge_structure", faulty)
+    with pytest.raises(TypeError, match="ours"):
+        checked(file, {"array": {}})
+
+
 @pytest.mark.parametrize(
     ("attributes", "lowest", "valid"),
     [

@@ -25,10 +25,14 @@ class Told(Silent):
 
     def __init__(self, tell: Callable[[Outcome], None]) -> None:
         self.tell = tell
+        self.again: list[Outcome] = []
+        """What was told of those that are tried again."""
         self.begun: list[Begun] = []
         self.events: list[ClusterEvent] = []
 
     def ended(self, outcome: Outcome) -> None:
+        if outcome.status is Status.RETRY:
+            self.again.append(outcome)
         self.tell(outcome)
 
     def began(self, begun: Begun) -> None:
