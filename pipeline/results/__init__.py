@@ -1,5 +1,1 @@
-"""What runs have made, opened as one lazy Dataset: `open_results(uri)`."""
-
-from pipeline.results.open import open_results
-
-__all__ = ["open_results"]
+"""What runs have made, opened again: datasets, items, profiles, grids, match-ups. `pipeline` has the public names."""

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import EXIT_BAD_CONFIG, EXIT_DONE, EXIT_JOBS_FAILED, EXIT_NOTHING_TO_DO
-from pipeline.results import open_results
+from pipeline.results.open import open_results
 from tests.adopt.conftest import Older
 from tests.verbs.making import files
 

@@ -11,7 +11,7 @@ from tests.benchmarks.estimate import DEM, LANDSAT, S1, S2, WITHIN, Asked, compa
 RUNS = (Asked("first", (S2,), 256, "month", 0.3), Asked("second", (DEM, LANDSAT), 128, "span", 0.4))
 
 
-@pytest.mark.long
+@pytest.mark.full
 def test_a_run_of_other_products_and_tiles_is_told_from_the_one_before_it(demo_world: Path, tmp_path: Path) -> None:
     """Nothing of the second run's kinds is in the history.
 

@@ -11,7 +11,7 @@ import pytest
 from pipeline.demo import build_world
 from tests.faults._runs import JOBS, Case, Tree, check_items
 
-TIMEOUT_S = 900
+TIMEOUT_S = 600
 """Of a test of several whole runs, of which each has a bound of its own."""
 
 

@@ -34,7 +34,10 @@ def test_a_run_of_groups_leaves_what_a_run_of_single_jobs_leaves(case: Case, cal
     assert len(journal(case)) == JOBS, "a line for each job"
 
 
-@pytest.mark.parametrize("step", ["data_put:qa", "item_put", "item_put_done"])
+FURTHER = [pytest.param(step, marks=pytest.mark.full) for step in ("data_put:qa", "item_put_done")]
+
+
+@pytest.mark.parametrize("step", ["item_put", *FURTHER])
 def test_a_worker_lost_in_a_group_costs_time_only(case: Case, calm: Tree, step: str) -> None:
     """What it was at is made again job by job, each done once in the end."""
     order = {"action": "worker", "step": step, "number": 2}

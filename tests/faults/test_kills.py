@@ -84,11 +84,16 @@ def resume(case: Case, calm: Tree, what: str) -> None:
     check_invariants(case, calm, finished, Expected())
 
 
-FIRST, *FURTHER = draw(16, SEED)
+FEW = 5
+"""Of the points in `make test-long`; a job ended at every step, in one process, is below."""
+POINTS = [
+    pytest.param(point, marks=pytest.mark.full if place >= FEW else (), id=str(point))
+    for place, point in enumerate(draw(16, SEED))
+]
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("point", [FIRST, *FURTHER], ids=str)
+@pytest.mark.parametrize("point", POINTS)
 def test_a_run_killed_at_a_commit_step_resumes(case: Case, calm: Tree, point: Point) -> None:
     order = {"action": "run", "step": point.step, "number": point.number}
     killed = case.start(str(case.config), order=order).wait()
@@ -98,7 +103,7 @@ def test_a_run_killed_at_a_commit_step_resumes(case: Case, calm: Tree, point: Po
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", [SEED + 1, SEED + 2])
+@pytest.mark.parametrize("seed", [SEED + 1, pytest.param(SEED + 2, marks=pytest.mark.full)])
 def test_a_client_killed_at_any_time_resumes(case: Case, calm: Tree, seed: int) -> None:
     """Its workers end too, wherever they are: nothing of a run outlives its client."""
     after_s = random.Random(seed).uniform(0.0, 0.6)  # noqa: S311 (chooses test cases)

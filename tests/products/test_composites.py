@@ -229,8 +229,10 @@ EVERYTHING = ("bands=[red, nir, blue, swir16]", "indices=[ndvi, ndmi, evi]")
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "masked"),
-    [*((name, True) for name in ALL), *((name, False) for name in KINDS)],
-    ids=[*(f"{name}-masked" for name in ALL), *(f"{name}-unmasked" for name in KINDS)],
+    [
+        *(pytest.param(name, True, marks=() if name in KINDS else pytest.mark.full) for name in ALL),
+        *(pytest.param(name, False, marks=pytest.mark.full if name in SCORES else ()) for name in KINDS),
+    ],
 )
 def test_the_lazy_composite_gives_every_committed_pixel(
     world: SmallWorld, monkeypatch: pytest.MonkeyPatch, name: str, masked: bool

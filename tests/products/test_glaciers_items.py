@@ -21,7 +21,7 @@ from pipeline.prepare import plan_targets
 from pipeline.products import glaciers, product_models
 from pipeline.products._glaciers_clip import native_first
 from pipeline.products.glaciers import QA_OUTSIDE
-from pipeline.results import open_results
+from pipeline.results.open import open_results
 from pipeline.types import Job, Outcome, Status
 from tests.products.regions import EAST, REGION, Regions, merged, nearest
 from tests.products.test_glaciers import file_of, grid_of, make, month, planned, read, scenes_of

@@ -109,7 +109,7 @@ products:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("composite", ["median", "best_pixel"])
+@pytest.mark.parametrize("composite", ["median", pytest.param("best_pixel", marks=pytest.mark.full)])
 def test_a_year_of_ten_bands_stays_within_its_share_of_a_worker_of_4_gb(year: Path, composite: str) -> None:
     """146 dates on 2048 x 2048 pixels, as one of two tasks of the worker: planned to fit, and no more is used."""
     command = [sys.executable, "-c", MAKE, str(year / f"{composite}.yaml"), str(WORKER_BYTES), str(THREADS)]

@@ -141,13 +141,13 @@ def test_flanders_reads_three_bands_of_one_file(shared_data: Path, tmp_path: Pat
 
 
 def test_strict_validators_accept_the_cogs(shared_data: Path, slovenia_items: Path, tmp_path: Path) -> None:
-    """`rio cogeo validate --strict`, as a user would run it, on files large enough to need overviews."""
+    """`rio cogeo validate --strict`, as a user would run it, on a file of each layer, large enough for overviews."""
     output = tmp_path / "out"
     run(HERE / "slovenia.yaml", slovenia_items, str(output), "grid.tile_px=1024", "write={cog: {compress: zstd}}")
-    cogs = sorted(output.glob("data/**/*.tif"))
-    assert cogs
+    cogs = {path.name: path for path in sorted(output.glob("data/**/*.tif"))}
+    assert len(cogs) > 1
     rio = Path(sys.executable).with_name("rio")
-    for cog in cogs:
+    for cog in cogs.values():
         done = subprocess.run(
             [str(rio), "cogeo", "validate", "--strict", str(cog)],
             capture_output=True,

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.demo import build_world
 from pipeline.errors import StoreError
-from pipeline.results import open_results
+from pipeline.results.open import open_results
 from tests.results.made import make
 from tests.worlds import small_world
 

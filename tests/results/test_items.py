@@ -20,7 +20,7 @@ def test_a_folder_and_a_config_give_the_same(world: SmallWorld) -> None:
     assert items and items == read_items(world.config, "sentinel2")
     for item in items:
         own = {link["rel"]: link["href"] for link in item["links"]}
-        assert all(Path(own[rel]).is_file() for rel in ("self", "root", "parent", "collection"))
+        assert all(Path(own[rel]).is_file() for rel in ("self", "parent", "collection"))
         assert all(Path(asset["href"]).is_file() for asset in item["assets"].values())
     with pytest.raises(ConfigError, match=r"found 'sentinel1'.*sentinel2"):
         read_items(world.output, "sentinel1")

@@ -16,8 +16,8 @@ from odc.geo.geobox import GeoBox
 
 from pipeline.errors import ConfigError
 from pipeline.read.access import Access
-from pipeline.results import open_results
 from pipeline.results.find import find_outputs
+from pipeline.results.open import open_results
 from pipeline.results.window import WindowReader
 from pipeline.types import Band, Item, Job, Made, MemoryPlan, Period, Rights, Tile
 from pipeline.write.cog import CogOptions, rights_tags

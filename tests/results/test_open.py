@@ -20,7 +20,7 @@ from distributed import Client, LocalCluster
 
 from pipeline.demo import build_world
 from pipeline.errors import ConfigError, NothingToDoError, PermanentAssetError
-from pipeline.results import open_results
+from pipeline.results.open import open_results
 from pipeline.write.store import Store, open_store
 from tests.results.made import BOTH_STORES, Cog, finish, make, paste, plan_of, read_cogs
 from tests.servers.weed import S3Server
@@ -116,12 +116,12 @@ def test_several_zones_open_as_tiles_that_equal_every_cog(output: Output, store:
 
 
 @pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning:rioxarray")
-def test_coordinates_are_those_of_periods_and_pixels(output: Output) -> None:
-    found = output.open(crs=ZONES[1])
+def test_coordinates_are_those_of_periods_and_pixels(made: Output) -> None:
+    found = made.open(crs=ZONES[1])
     months = np.array(["2024-06-01", "2024-07-01", "2024-08-01"], "datetime64[ns]")
     np.testing.assert_array_equal(found["time"].values, months[:2])
     np.testing.assert_array_equal(found["period_end"].values, months[1:])
-    cogs = [cog for cog in read_cogs(output.store) if cog.crs == ZONES[1]]
+    cogs = [cog for cog in read_cogs(made.store) if cog.crs == ZONES[1]]
     west, north = min(cog.transform[2] for cog in cogs), max(cog.transform[5] for cog in cogs)
     assert found.rio.crs.to_epsg() == 32633
     assert found["red"].rio.crs.to_epsg() == 32633
@@ -132,11 +132,11 @@ def test_coordinates_are_those_of_periods_and_pixels(output: Output) -> None:
     assert "no Copernicus data" in found.attrs["attribution"]
 
 
-def test_decoded_numbers_are_scaled_and_missing_ones_nan(output: Output) -> None:
-    stored, decoded = (output.open(crs=ZONES[1], decode=decode) for decode in (False, True))
+def test_decoded_numbers_are_scaled_and_missing_ones_nan(made: Output) -> None:
+    stored, decoded = (made.open(crs=ZONES[1], decode=decode) for decode in (False, True))
     for band in ("red", "nir", "ndvi"):
         numbers = stored[band].values
-        cog = next(cog for cog in read_cogs(output.store) if cog.band == band)
+        cog = next(cog for cog in read_cogs(made.store) if cog.band == band)
         expected = np.where(numbers == cog.nodata, np.float32("nan"), numbers.astype("f4") * np.float32(cog.scale))
         assert decoded[band].dtype == np.float32
         np.testing.assert_array_equal(decoded[band].values, expected)
@@ -145,12 +145,12 @@ def test_decoded_numbers_are_scaled_and_missing_ones_nan(output: Output) -> None
         xr.testing.assert_equal(decoded[band], stored[band])
 
 
-def test_chosen_bands_alone_are_there(output: Output) -> None:
-    assert list(output.open(crs=ZONES[1], bands=["ndvi", "red"]).data_vars) == ["ndvi", "red"]
+def test_chosen_bands_alone_are_there(made: Output) -> None:
+    assert list(made.open(crs=ZONES[1], bands=["ndvi", "red"]).data_vars) == ["ndvi", "red"]
 
 
-def test_what_the_bits_of_a_code_mean_is_said(output: Output) -> None:
-    qa = output.open(bands=["qa"])["qa"].attrs
+def test_what_the_bits_of_a_code_mean_is_said(made: Output) -> None:
+    qa = made.open(bands=["qa"])["qa"].attrs
     assert (qa["flag_masks"], qa["flag_meanings"]) == ([1, 2], "empty input_lost")
 
 
@@ -183,8 +183,8 @@ def test_days_and_composites_of_one_period_are_never_one_band(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("scheduler", ["threads", "sync"])
-def test_it_computes_alike_wherever_it_is_pickled_to(output: Output, scheduler: str) -> None:
-    found = output.open(bands=["red"])
+def test_it_computes_alike_wherever_it_is_pickled_to(made: Output, scheduler: str) -> None:
+    found = made.open(bands=["red"])
     moved: xr.Dataset = pickle.loads(pickle.dumps(found))
     with dask.config.set(scheduler=scheduler):
         xr.testing.assert_identical(moved.compute(), found.compute(scheduler="sync"))
@@ -277,10 +277,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_not_there_is_named_with_what_is(output: Output, case: str) -> None:
+def test_what_is_not_there_is_named_with_what_is(made: Output, case: str) -> None:
     arguments, message = WRONG[case]
     with pytest.raises(ConfigError, match=message):
-        output.open(**arguments)
+        made.open(**arguments)
 
 
 def test_no_results_are_an_error(tmp_path: Path) -> None:

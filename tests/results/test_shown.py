@@ -16,8 +16,7 @@ from pipeline.errors import ConfigError, NothingToDoError
 from pipeline.plan.curves import transformer
 from pipeline.plan.outlines import lonlat_bounds
 from pipeline.products import product_models
-from pipeline.results import open_results
-from pipeline.results.open import reach_of
+from pipeline.results.open import open_results, reach_of
 from pipeline.types import Grid
 from tests.results.made import make
 from tests.worlds import SmallWorld, small_world
