@@ -88,7 +88,7 @@ $(READY): constraints.txt pyproject.toml
 	    echo "Groundswell needs Python 3.11, 3.12 or 3.13.$${found:- None runs of: $(CANDIDATES).}" >&2; \
 	    echo "Install one of them, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; \
 	  fi; \
-	  echo "Setting up .venv with $$chosen (Python $$version), once: a minute or two"; \
+	  echo "Setting up .venv with $$chosen (Python $$version), once: some minutes"; \
 	  $$chosen -m venv --clear .venv || exit 1; \
 	fi
 	@$(RUN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt

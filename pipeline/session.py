@@ -94,6 +94,8 @@ class Session:
 
         job: or its id. Raises StoreError for a job made from others that are not committed.
         """
+        import rioxarray  # noqa: F401, PLC0415 (gives Datasets their `.rio`; for those who look at them)
+
         one = self._named(job)
         return load_product(one.kind).open(with_upstream(one, self.prepared.store), *self._parameters(one))
 
@@ -102,6 +104,8 @@ class Session:
 
         job: or its id. Raises StoreError for a job made from others that are not committed.
         """
+        import rioxarray  # noqa: F401, PLC0415 (gives Datasets their `.rio`; for those who look at them)
+
         one = self._named(job)
         return load_product(one.kind).composite(with_upstream(one, self.prepared.store), *self._parameters(one))
 

@@ -16,6 +16,7 @@ from pipeline.browse.layers import Layer, layers_of, meanings
 from pipeline.browse.shelf import Kept, Shelf
 from pipeline.browse.table import Items, Rows, moment
 from pipeline.browse.tiles import missing
+from pipeline.plan.curves import turned
 from pipeline.results.window import WindowReader
 from pipeline.types import Grid
 from pipeline.write.outputs import Layer as Stored
@@ -38,6 +39,7 @@ def pixel_of(grid: Grid, place: Place) -> tuple[int, int] | None:
     x, y = _to(grid.crs).transform(*place)
     if not (math.isfinite(x) and math.isfinite(y)):
         return None
+    x = turned(np.array([x]), grid.crs, c + (a * grid.shape[1] + b * grid.shape[0]) / 2).item()
     determinant = a * e - b * d
     column = math.floor((e * (x - c) - b * (y - f)) / determinant)
     row = math.floor((a * (y - f) - d * (x - c)) / determinant)

@@ -6,13 +6,14 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 from pipeline.browse.table import Items, Rows, read_items, version_of
 from pipeline.errors import ConfigError, NothingToDoError
 from pipeline.products.matchups import output_access
+from pipeline.read.access import own_endpoint
 from pipeline.write.outputs import Output, parse_output
 from pipeline.write.sound import get_item
 from pipeline.write.store import Store
@@ -38,7 +39,10 @@ class Shelf:
     """One output, open for reading; used from many threads."""
 
     def __init__(self, store: Store) -> None:
-        self.store, self.access = store, output_access(store)
+        access = output_access(store)
+        if not access.local and access.endpoint is None:  # by GDAL too
+            access = replace(access, endpoint=own_endpoint())
+        self.store, self.access = store, access
         self._items = read_items(store)
         self._looked_s = time.monotonic()
         self._lock = threading.Lock()

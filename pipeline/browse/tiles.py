@@ -22,7 +22,7 @@ from rio_tiler.mosaic import mosaic_reader
 from pipeline.browse.layers import Colour, Layer, shade_numbers
 from pipeline.errors import PermanentAssetError
 from pipeline.read.access import Access
-from pipeline.read.gdal import open_gdal
+from pipeline.read.gdal import forget, open_gdal
 from pipeline.results.window import WindowReader
 from pipeline.types import Asset, Band, Grid
 from pipeline.write.outputs import Output, Source
@@ -96,13 +96,22 @@ def _read(output: Output, layer: Layer, place: Place, size_px: int, access: Acce
 
 def _of_cog(source: Source, band: Band, place: Place, size_px: int, access: Access) -> np.ma.MaskedArray[Any, Any]:
     zoom, column, row = place
-    try:
+
+    def draw() -> np.ma.MaskedArray[Any, Any]:
         with open_gdal(Asset("cog", source.href, source.band), access) as raster:
             reader = Reader(None, dataset=raster.dataset)
             image = reader.tile(column, row, zoom, tilesize=size_px, indexes=[source.band], nodata=band.nodata)
+        return image.array
+
+    try:
+        return draw()
+    except RasterioError:
+        forget(source.href, access)  # or this server would see a moment's failure for as long as it lives
+    try:
+        return draw()
     except RasterioError as error:
+        forget(source.href, access)
         raise PermanentAssetError(source.href, f"{type(error).__name__}: {error}") from error
-    return image.array
 
 
 def _of_zarr(

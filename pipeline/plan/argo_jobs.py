@@ -49,11 +49,11 @@ def argo_jobs(product: ProductPlan, items: Sequence[Item], budget_bytes: int) ->
 def left_buckets(product: ProductPlan, items: Sequence[Item], keys: Iterable[str]) -> tuple[str, ...]:
     """A note of committed buckets of which no float is listed any more: no job looks at them, so they stay.
 
-    keys: of the product's committed items. Only an index that lists everything can tell; one without any float of ours
-    is rather a wrong question than the end of all floats.
+    keys: of the product's committed items. Only an index that lists everything can tell, and who asks for all floats of
+    it; one without any float of ours is rather a wrong question than the end of all floats.
     """
     mine = [item for item in items if item.source == product.source]
-    if not mine or not all(item.properties.get("argo:complete") for item in mine):
+    if not mine or not all(item.properties.get("argo:complete") and item.properties.get("argo:whole") for item in mine):
         return ()
     listed = {bucket_of(int(item.id)) for item in mine if item.assets}
     left = sorted({key.rpartition("/")[2].partition("_")[0] for key in keys} - listed)

@@ -47,6 +47,20 @@ def metres_a_unit(crs: str | int) -> float:
     return DEGREE_M if known.is_geographic else float(known.axis_info[0].unit_conversion_factor)
 
 
+@lru_cache(maxsize=512)
+def _geographic(crs: str | int) -> bool:
+    return bool(CRS.from_user_input(crs).is_geographic)
+
+
+def turned(x: Floats, crs: str | int, middle: float) -> Floats:
+    """Coordinates in a CRS, its longitudes in the turn nearest to a grid's middle: grids may go on beyond 180 degrees.
+
+    >>> turned(np.array([-30.0, 20.0]), 4326, 180.0).tolist()
+    [330.0, 20.0]
+    """
+    return x + 360 * np.round((middle - x) / 360) if _geographic(crs) else x
+
+
 def to_crs(shapes: Shapes, crs: str | int) -> Shapes:
     """Polygons in degrees to another CRS, to a millimetre; valid polygons.
 

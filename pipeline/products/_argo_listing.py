@@ -9,8 +9,8 @@ from pipeline.plan.argo_names import parse_path
 from pipeline.plan.argo_schema import Footer, Input
 from pipeline.types import Item, Job
 
-INDEX, COMPLETE, ROOTS, PROJECT, GREYLIST = (
-    f"argo:{name}" for name in ("index", "complete", "roots", "project", "greylist")
+INDEX, COMPLETE, BESIDE, ROOTS, PROJECT, GREYLIST = (
+    f"argo:{name}" for name in ("index", "complete", "beside", "roots", "project", "greylist")
 )
 """Properties of a float's item."""
 VERSION = 1
@@ -57,24 +57,26 @@ class Listing:
 def listing_of(job: Job, footer: Footer | None) -> Listing:
     """What the job lists, seen together with what its partition has.
 
-    A newer index wins whole: what it does not list any more is dropped. An older one has nothing to say. One that does
-    not list everything only adds, and replaces.
+    A newer index wins whole: what it does not list any more is dropped; what it lists and nobody asks for now stays as
+    it is. An older one has nothing to say. One that does not list everything only adds, and replaces.
     """
     listed = {one.path: one for item in job.items for one in _listed(item)}
     date = max((str(item.properties.get(INDEX) or "") for item in job.items), default="")
     greylist = {line for item in job.items for line in item.properties.get(GREYLIST) or ()}
     newer = ""
-    if footer is not None and complete(job):
-        newer = footer.index_date if date < footer.index_date else ""
-    elif footer is not None:
-        roots = min((one.roots for one in listed.values()), default=())
+    if footer is not None:
+        whole, roots = complete(job), min((one.roots for one in listed.values()), default=())
+        beside = {path for item in job.items for path in str(item.properties.get(BESIDE) or "").splitlines()}
         for known in footer.inputs:
             ours = listed.get(known.path)
-            if known.state != "stale" and (ours is None or ours.version < known.version):
+            stays = known.path in beside if whole else ours is None or ours.version < known.version
+            if known.state != "stale" and stays:
                 listed[known.path] = Candidate(known.path, known.version, roots)
-        mine = {item.id for item in job.items}
-        greylist |= {line for line in footer.greylist if line.partition(",")[0].strip() not in mine}
-        date = max(date, footer.index_date)
+        if beside or not whole:
+            mine = {item.id for item in job.items}
+            greylist |= {line for line in footer.greylist if line.partition(",")[0].strip() not in mine}
+        newer = footer.index_date if whole and date < footer.index_date else ""
+        date = date if whole else max(date, footer.index_date)
     return Listing(tuple(listed[path] for path in sorted(listed)), date, newer, tuple(sorted(greylist)))
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +34,10 @@ Use = Callable[[int, slice, NDArray[np.uint16]], None]
 class _Pass:
     """One time through all strips: what is kept from one to the next, and what has been used."""
 
-    def __init__(self, carry_bytes: int) -> None:
+    def __init__(self, carry_bytes: int, *, one_layer: bool) -> None:
         self.carry = Carry(carry_bytes)
+        self.placing: AbstractContextManager[object] = Lock() if one_layer else nullcontext()
+        """Held while a scene's numbers are placed: the loop writes back what it found, where it places nothing too."""
         self._used: set[tuple[int, str, str]] = set()
         self.torn = False
         """Something was lost in one strip that an earlier one has used."""
@@ -104,7 +108,7 @@ class Bands:
             work = ((scene, band, strip, out, run) for scene, out in zip(scenes, outs, strict=True))
             list(self._pool.map(lambda one: self._read(*one), work))
 
-        self._pass(choose, self._carry_bytes)
+        self._pass(choose, self._carry_bytes, one_layer=True)
         return layers
 
     def layers(self, bands: Sequence[str]) -> Iterator[Layer]:
@@ -128,14 +132,16 @@ class Bands:
         days = range(len(days_of(part.work.job.items)))
         return in_order(part.work, read, ((day, band) for day in days for band in bands))
 
-    def _pass(self, use: Callable[[Strip, _Pass], None], carry_bytes: int) -> None:
+    def _pass(self, use: Callable[[Strip, _Pass], None], carry_bytes: int, *, one_layer: bool = False) -> None:
         """Every strip in turn; all of them again without what one of them lost after others had used it.
+
+        one_layer: scenes that are read at the same time go onto the same rows.
 
         So what is lost is lost to the whole tile, wherever strips begin: alone, in a group, in more or less memory.
         """
         torn = True
         while torn:
-            run = _Pass(carry_bytes)
+            run = _Pass(carry_bytes, one_layer=one_layer)
             for strip in self._strips:
                 use(strip, run)
             torn = run.torn
@@ -206,7 +212,8 @@ class Bands:
                 self._parts[place.part].work.ledger.note(window.note)
                 run.use(place.part, item, band)
                 first = place.want.target.rows[0] - strip.rows[place.part].start
-                self._place(window, place, band, out[first : first + place.want.target.shape[0]])
+                with run.placing:
+                    self._place(window, place, band, out[first : first + place.want.target.shape[0]])
 
     def _windows(self, scene: Scene, band: str, carry: Carry) -> Sequence[SourceWindow | None]:
         """Raises AssetError where they cannot be read, or hold other numbers than they are taken for."""

@@ -14,7 +14,7 @@ from odc.geo.geobox import GeoBox
 
 from pipeline.ops.linear import Linear
 from pipeline.ops.mask import CLEAR, OUTSIDE
-from pipeline.plan.curves import transformer
+from pipeline.plan.curves import transformer, turned
 from pipeline.products._matchups_config import SENSORS, MatchupsConfig
 from pipeline.products._optical_config import OpticalConfig
 from pipeline.products._optical_sensor import Sensor
@@ -129,10 +129,15 @@ def _first_grid(work: Work, meaning: Meaning, item: Item) -> Grid | None:
 
 
 def _windows(grid: Grid, places: NDArray[np.float64], side: int) -> tuple[NDArray[np.int64], list[Target]]:
-    """Which places lie on a grid, and a window of its pixels around each of those."""
+    """Which places lie on a grid, and a window of its pixels around each of those.
+
+    Longitudes of a grid in degrees may go on beyond 180, as those of oceans often do.
+    """
     east, north = transformer(4326, grid.crs).transform(places[:, 0], places[:, 1])
+    middle, _ = Affine(*grid.transform) @ (grid.shape[1] / 2, grid.shape[0] / 2)
     with np.errstate(invalid="ignore"):
-        columns, rows = ~Affine(*grid.transform) @ (np.asarray(east), np.asarray(north))
+        east = turned(np.asarray(east), grid.crs, middle)
+        columns, rows = ~Affine(*grid.transform) @ (east, np.asarray(north))
         on_grid = (columns >= 0) & (columns < grid.shape[1]) & (rows >= 0) & (rows < grid.shape[0])
     number = np.flatnonzero(on_grid)
     targets = []

@@ -68,7 +68,7 @@ class OpticalProduct(Generic[C]):
             region=region,
             bands=tuple(self.aliases(config)),
             holding=self._recipe(config).holding,
-            facts=(*self.sensor.facts, *(HARMONISED_BY if config.harmonise else ())),
+            facts=("datetime", *self.sensor.facts, *(HARMONISED_BY if config.harmonise else ())),
             out_bytes=2 * len(config.bands) + 3,
             series=config.composite == "none",
             dates=DateChoice(**config.dates.model_dump()) if config.dates else None,

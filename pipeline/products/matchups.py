@@ -89,7 +89,7 @@ class Matchups:
             region=region,
             bands=tuple(self.aliases(config)),
             holding=Holding(tile=0, scene_bits=False, fixed_bytes=_HELD_BYTES),
-            facts=sensor.facts if sensor else (),
+            facts=("datetime", *(sensor.facts if sensor else ())),
             inputs=config.inputs,
             alone=True,
             clips=True,

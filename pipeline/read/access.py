@@ -53,12 +53,17 @@ class Access:
     """False for items that came over the network: their hrefs may not point into this machine's file system."""
 
 
+def own_endpoint() -> str | None:
+    """The S3 server that the environment of this process names, as boto3 takes it; GDAL does not. None: AWS."""
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+
+
 def s3_options(access: Access) -> dict[str, Any]:
     """How s3fs opens what an access reaches. An endpoint of the environment is treated as one that was said."""
     options: dict[str, Any] = {"anon": access.anonymous, "use_listings_cache": False}
     if access.profile:
         options["profile"] = access.profile
-    endpoint = access.endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    endpoint = access.endpoint or own_endpoint()
     if endpoint:  # other servers rarely have a DNS name per bucket
         options |= {"endpoint_url": endpoint, "config_kwargs": {"s3": {"addressing_style": "path"}}}
     return options

@@ -9,7 +9,7 @@ from pipeline.errors import ConfigError, NothingToDoError
 from pipeline.execute.records.runs import current_by_product
 from pipeline.read.access import s3_options
 from pipeline.results.profiles import Output
-from pipeline.results.where import Storage, Where, place_of
+from pipeline.results.where import Storage, Where, place_of, refuse_unknown_keys
 from pipeline.write.sound import get_item, resolve
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def open_grids(
     Raises NothingToDoError where no finished run made any, and ConfigError naming the regions there are, or where
     periods do not fit together.
     """
+    refuse_unknown_keys(storage, Storage)
     place = place_of(where, storage)
     output = Output(place.store, place.choose(product, KIND), place.access)
     keys = current_by_product(output.store).get(output.product, ())

@@ -12,7 +12,7 @@ from typing import Any, Unpack
 
 from pipeline.errors import NothingToDoError
 from pipeline.execute.records.runs import current_by_product
-from pipeline.results.where import Storage, Where, place_of, refuse_unknown
+from pipeline.results.where import Storage, Where, place_of, refuse_unknown, refuse_unknown_keys
 from pipeline.write.catalog import READS_AT_ONCE
 from pipeline.write.sound import get_item, resolve
 from pipeline.write.stac import EXTENSIONS
@@ -45,6 +45,7 @@ def read_items(
     Sorted by product, tile and period. Reads every item, one small object each. Raises NothingToDoError where no
     finished run made any, ConfigError for a product that is not there, and StoreError for an item that is damaged.
     """
+    refuse_unknown_keys(storage, Storage)
     store = place_of(where, storage).store
     current = current_by_product(store)
     if not current:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import ConfigError, NothingToDoError, StoreError
 from pipeline.execute.records.runs import current_by_product
-from pipeline.results.where import Storage, Where, place_of
+from pipeline.results.where import Storage, Where, place_of, refuse_unknown_keys
 from pipeline.write.sound import get_item, resolve
 
 KIND = "matchups"
@@ -27,6 +27,7 @@ def read_matchups(where: Where, product: str | None = None, **storage: Unpack[St
     Raises NothingToDoError where no finished run made any, ConfigError where the product is of another kind, and
     StoreError for what is damaged.
     """
+    refuse_unknown_keys(storage, Storage)
     place = place_of(where, storage)
     store, product = place.store, place.choose(product, KIND)
     keys = current_by_product(store)

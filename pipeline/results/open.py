@@ -16,7 +16,7 @@ from odc.geo.geobox import GeoBox
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.errors import ConfigError, NothingToDoError
-from pipeline.plan.curves import transformer
+from pipeline.plan.curves import transformer, turned
 from pipeline.plan.outlines import lonlat_outlines
 from pipeline.results.find import find_outputs
 from pipeline.results.where import Storage, Where, place_of, refuse_unknown, refuse_unknown_keys
@@ -117,8 +117,7 @@ def reach_of(grids: Iterable[Grid], box: Box) -> Box:
         west, south, east, north = outline.bounds
         seen = shapely.segmentize(outline.intersection(area), max(east - west, north - south) / _SIDE_PARTS)
         x, y = transformer(4326, str(geobox.crs)).transform(*shapely.get_coordinates(seen).T)
-        if geobox.crs is not None and geobox.crs.geographic:  # its longitudes may go on beyond 180
-            x = x + 360 * np.round(((own[0] + own[2]) / 2 - x) / 360)
+        x = turned(x, str(geobox.crs), (own[0] + own[2]) / 2)
         if len(x):
             found.append((x.min(), y.min(), x.max(), y.max()))
     left, bottom, right, top = np.array(found).T

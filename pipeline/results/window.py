@@ -16,7 +16,7 @@ from zarr.abc.store import ByteRequest, Store
 from zarr.storage import FsspecStore, LocalStore, WrapperStore
 
 from pipeline.errors import PermanentAssetError
-from pipeline.read.access import Access, s3_options
+from pipeline.read.access import Access, own_endpoint, s3_options
 from pipeline.read.raster import attempt
 from pipeline.types import Asset
 from pipeline.write.outputs import Source
@@ -41,7 +41,7 @@ class WindowReader:
         """Pixels (rows, columns) in the stored dtype. Raises AssetError naming the file."""
         access = self.access
         if access.endpoint is None:
-            access = replace(access, endpoint=_endpoint())
+            access = replace(access, endpoint=own_endpoint())
         if source.array is None:
             asset = Asset("cog", source.href, source.band)
             return attempt(asset, access, "", lambda raster: raster.read(rows, columns))
@@ -60,10 +60,6 @@ class _WholeStore(WrapperStore[Store]):
         if found is None and "/c/" in key:
             raise FileNotFoundError(f"its object {key} is missing")
         return found
-
-
-def _endpoint() -> str | None:
-    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
 
 
 @lru_cache(maxsize=OPEN_ARRAYS)

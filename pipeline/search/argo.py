@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from pipeline.config import SourceConfig, mask_credentials
 from pipeline.plan.argo_index import INDEX_SCHEMA, ArgoIndex, parse_index
@@ -48,6 +49,8 @@ class FloatSearch:
     """One a float; assets by path below `dac/`, with the version as checksum; also those that lose against another.
 
     Its `argo:complete` is as `complete`, of its bucket: a file that cannot be had leaves others' buckets as they are.
+    The first of a bucket has in `argo:beside` what the index lists of the bucket and nobody asked for now, a path a
+    line: what a partition has of these stays.
     """
     table: pa.Table
     """Of INDEX_SCHEMA, and `current` (False: another file of the same cycle counts) and `href`; sorted by path."""
@@ -112,9 +115,8 @@ def find_floats(name: str, source: SourceConfig, selection: Selection, library: 
     copies = library.copies()
     table, more = select(table, selection, None if copies is None else held_multi(copies))
     notes += more
-    lacking = frozenset[str]()
+    asked, lacking = table, frozenset[str]()
     if copies is not None:
-        asked = table
         table, more = _as_copied(asked, copies)
         notes += more
         gone = asked.filter(pc.invert(pc.is_in(asked["path"], table["path"].combine_chunks())))["wmo"]
@@ -124,19 +126,48 @@ def find_floats(name: str, source: SourceConfig, selection: Selection, library: 
     # A bucket has floats that nobody named, and files that could not be copied today: neither may take rows away.
     chosen = selection.limit is not None or bool(selection.floats)
     complete = source.index == "global" and not chosen
+    whole = len(pc.unique(listed.table["wmo"])) == len(pc.unique(asked["wmo"]))
     properties = {
         "argo:index": min(listed.updated.values(), default=""),
         "argo:complete": complete,
+        "argo:whole": complete and whole,
         "argo:roots": [mask_credentials(one) for one in library.roots],
         "argo:project": listed.project,
     }
-    items = tuple(
-        replace(item, properties={**item.properties, "argo:complete": False})
-        if bucket_of(int(item.id)) in lacking
-        else item
-        for item in float_items(table, name, properties)
-    )
+    beside = _beside(listed.table, asked, selection) if complete else {}
+    items = tuple(_told_of(item, lacking, beside) for item in float_items(table, name, properties))
     return FloatSearch(items, table, tuple(notes), listed.updated, complete and not lacking, listed.project)
+
+
+def _beside(listed: pa.Table, asked: pa.Table, selection: Selection) -> dict[str, str]:
+    """By bucket, the files of its floats that the index lists and that are left out now, a path a line.
+
+    Area, time, data centre and parameters choose among what there is; they do not say that the rest is gone.
+    """
+    rows = listed.filter(pa.array(np.isin(_tens(listed), np.unique(_tens(asked)))))
+    # A file of a whole float has all its profiles, whoever asked for which of them.
+    multi = pc.unique(asked.filter(pc.ends_with(asked["path"], "_prof.nc"))["wmo"])
+    left = pc.or_(pc.is_in(rows["path"], asked["path"].combine_chunks()), pc.is_in(rows["wmo"], multi))
+    rows = rows.filter(pc.and_(pc.is_in(rows["kind"], pa.array(selection.listed_kinds)), pc.invert(left)))
+    rows = rows.sort_by([("wmo", "ascending"), ("path", "ascending")])
+    tens, paths = _tens(rows), rows["path"].to_pylist()
+    bounds = [*np.flatnonzero(np.diff(tens, prepend=-1)).tolist(), len(paths)]
+    return {bucket_of(10 * int(tens[first])): "\n".join(paths[first:last]) for first, last in pairwise(bounds)}
+
+
+def _tens(table: pa.Table) -> NDArray[np.int32]:
+    """What the WMO numbers of a bucket have in common."""
+    tens: NDArray[np.int32] = table["wmo"].to_numpy() // 10
+    return tens
+
+
+def _told_of(item: Item, lacking: Collection[str], beside: dict[str, str]) -> Item:
+    """With what is to be known of its bucket; the first of a bucket takes the text."""
+    bucket = bucket_of(int(item.id))
+    more: dict[str, Json] = {"argo:complete": False} if bucket in lacking else {}
+    if bucket in beside:
+        more["argo:beside"] = beside.pop(bucket)
+    return replace(item, properties={**item.properties, **more}) if more else item
 
 
 def index_files(source: SourceConfig, selection: Selection) -> dict[str, str]:

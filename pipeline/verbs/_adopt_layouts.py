@@ -131,14 +131,13 @@ def _by_template(template: str, job: Job, promise: Promise, keys: Keys) -> Found
             found.paths[name], found.bands[name] = path, bands
         elif name in promise.files:
             found.lacking.append(path)
-    if "{period}" not in template:
-        _keep_days(job.period, found)
+    _keep_days(job.period, found)
     _complete(promise, found, lambda key: template.format(layer=key, **known))
     return found
 
 
 def _keep_days(period: Period, found: Found) -> None:
-    """Leave out the days of other periods, where their names alone tell."""
+    """Leave out the days of other periods, whatever folder they are in."""
     for key, day in [*found.days.items()] if period.start is not None else ():
         if datetime.fromisoformat(f"{day}T12:00:00+00:00") not in period:
             del found.paths[key], found.bands[key], found.days[key]
@@ -157,10 +156,19 @@ def _add_days(
     )
     for path in keys.under(first.format(**known)):
         match = re.fullmatch(text, path)
-        if match is not None:
-            key = f"{name}-{match['day']}"
+        moment = _moment(match["day"], "%Y%m%d") if match is not None else None
+        if moment is not None:
+            key = f"{name}-{moment:%Y%m%d}"
             found.paths[key], found.bands[key] = path, bands
-            found.days[key] = f"{match['day'][:4]}-{match['day'][4:6]}-{match['day'][6:]}"
+            found.days[key] = moment.date().isoformat()
+
+
+def _moment(text: str, form: str) -> datetime | None:
+    """The time that a name tells; None where the digits are none."""
+    try:
+        return datetime.strptime(text, form).replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def _complete(promise: Promise, found: Found, where: Callable[[str], str]) -> None:
@@ -197,8 +205,8 @@ def _glaciers(sensor: str | None, job: Job, promise: Promise, keys: Keys) -> Fou
         match = _ACQUIRED[sensor].match(name)
         if match is None or "/" in name or not path.endswith(".tif"):
             continue
-        time = datetime.strptime(match[1], _TIMES[sensor]).replace(tzinfo=UTC)
-        if time not in job.period:
+        time = _moment(match[1], _TIMES[sensor])
+        if time is None or time not in job.period:
             continue
         one = _set_of(name, [*promise.files])
         day = (time + sun_ahead(job.tile)).date().isoformat()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -44,9 +43,9 @@ def recorded(
             return done, None
         plan = Plan(jobs, table_of(session.plan).some(session.plan, {*late}).skipped)
         begin_run(store, run_id, redacted(session.config), plan, [])
-        _journal(store, run_id, session.options.command, done)
-        counts = Counter(Status.DONE if one.item_key else Status.FAILED for one in done)
-        outcomes = {status.value: counts.get(status, 0) for status in Status}
+        taken = [one for one in done if one.item_key is not None]  # the rest is told, and in no plan
+        _journal(store, run_id, session.options.command, taken)
+        outcomes = {**dict.fromkeys((status.value for status in Status), 0), Status.DONE.value: len(taken)}
         finish_run(store, run_id, {"run": run_id, "outcomes": outcomes, "skipped": len(late), "quality": {}})
         refresh_catalog(store, session.config.name, session.say, made_any=True)
     return done, run_id

@@ -15,7 +15,7 @@ from pipeline.errors import ClaimedError
 from pipeline.execute.records.history import list_runs
 from pipeline.execute.records.lease import LOCKS, Lease, is_held
 from pipeline.execute.records.runs import current_by_product, note_removal
-from pipeline.plan.adopted import keys_adopted_beside
+from pipeline.plan.adopted import is_adopted, keys_adopted_beside
 from pipeline.verbs._output import name_of
 from pipeline.write.catalog import write_catalog
 from pipeline.write.partition import is_partition
@@ -60,10 +60,12 @@ def _repair(store: Store, faults: Sequence[Fault]) -> Told:
     if withdrawn:
         note_removal(store)
     places = sorted({fault.place for fault in withdrawn})
-    # What was adopted there before this was made does not stand for it again.
-    listed = (store.list_keys(folder) for folder in sorted({f"{place.rpartition('/')[0]}/" for place in places}))
-    for older in keys_adopted_beside(list(chain.from_iterable(listed)), places):
+    # What was adopted there before this was made does not stand for it again; beside what was adopted it may stand.
+    made = [place for place in places if not is_adopted(place.rpartition("_")[2])]
+    listed = (store.list_keys(folder) for folder in sorted({f"{place.rpartition('/')[0]}/" for place in made}))
+    for older in keys_adopted_beside(list(chain.from_iterable(listed)), made):
         store.delete(older)
+        told.append(f"withdrawn: {older}; it was adopted before what is withdrawn was made in its place")
     for place in places:
         store.delete(place)
         told.append(f"withdrawn: {place}; the next run of its config makes it again")

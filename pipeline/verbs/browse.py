@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
+import socket
 from contextlib import suppress
 
 from rich.console import Console
@@ -13,7 +15,7 @@ from pipeline.verbs._listening import address_of, listen
 from pipeline.verbs._output import open_output
 
 _EXTRA = ("fastapi", "rio_tiler", "uvicorn")
-_LOCAL = ("127.0.0.1", "localhost", "::1")
+_LOCAL = ("127.0.0.1", "localhost", "[::1]")
 LAST_ANSWERS_S = 3
 """What is being answered when it is ended may take so long."""
 
@@ -46,10 +48,16 @@ def run(options: argparse.Namespace) -> Answer:
             f"{address}stac/catalog.json  its catalogue, for STAC Browser\n"
             "Ctrl-C ends"
         )
-        hosts = ["127.0.0.1", "localhost", "[::1]"] if options.host in _LOCAL else []
-        config = uvicorn.Config(
-            make_app(shelf, options.origins, hosts), log_level="warning", timeout_graceful_shutdown=LAST_ANSWERS_S
-        )
+        app = make_app(shelf, options.origins, _names(options.host))
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=LAST_ANSWERS_S)
         with suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listener])
     return Answer("browse: ended")
+
+
+def _names(host: str) -> list[str]:
+    """What the page may be called; any name where it listens on all addresses, whose names nobody has said."""
+    with suppress(ValueError):
+        if ipaddress.ip_address(host).is_unspecified:
+            return []
+    return [*_LOCAL, f"[{host}]" if ":" in host else host.lower(), socket.gethostname().lower()]

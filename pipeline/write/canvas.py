@@ -19,7 +19,7 @@ from zarr.codecs import BloscCodec
 
 from pipeline.errors import StoreError
 from pipeline.types import Band, Grid, Json
-from pipeline.write.layout import Board, Step, lay_out, plan_board
+from pipeline.write.layout import Board, Step, fill_of, lay_out, plan_board
 from pipeline.write.outputs import STATIC, Output, common_bands, joint_rights, tile_grids
 from pipeline.write.patchwork import GridsDifferError, ReadWindow, common_frame
 from pipeline.write.zarr_attributes import (
@@ -159,7 +159,7 @@ def _create(group: zarr.Group, canvas: Canvas, band: Band, lead: tuple[int, ...]
         chunks=(*ones, *canvas.chunk),
         shards=(*ones, *canvas.shard),
         compressors=BloscCodec(cname="zstd", clevel=LEVEL, shuffle="shuffle", typesize=dtype.itemsize),
-        fill_value=0 if band.nodata is None else band.nodata,
+        fill_value=fill_of(band),
         dimension_names=(*(["time"] if lead else []), "y", "x"),
         attributes=band_attributes(band, ["spatial_ref"]),
         config={"write_empty_chunks": True},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -85,8 +86,12 @@ class FolderStore:
         with self._named(key, "look at"):
             try:
                 found = path.stat()
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):  # a key below a file's is nobody's
                 return None
+            except OSError as error:
+                if error.errno == errno.ENAMETOOLONG:
+                    return None
+                raise
             return Entry(key, found.st_size, found.st_mtime) if stat.S_ISREG(found.st_mode) else None
 
     def list_objects(self, prefix: str = "") -> Iterator[tuple[str, int]]:

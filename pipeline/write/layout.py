@@ -126,9 +126,19 @@ def lay_out(
     store: `cog` or `zarr`; None: Zarr where there is. Raises ConfigError naming an item that has no such file.
     """
     pieces = _pieces(outputs, band, board, store)
-    fill = 0.0 if band.nodata is None else band.nodata
+    bit = empty_bit(band)
     token = hashlib.sha256(repr((board.shape, band, sorted(pieces.items()))).encode()).hexdigest()
-    return Patchwork(board.shape, np.dtype(band.dtype), fill, pieces, read, token)
+    return Patchwork(board.shape, np.dtype(band.dtype), fill_of(band), pieces, read, token, bit)
+
+
+def empty_bit(band: Band) -> int:
+    """The bit by which codes say that there is no number, as `qa` does; 0: none does."""
+    return next((bit for bit, meaning in band.flags if meaning == "empty"), 0) if band.nodata is None else 0
+
+
+def fill_of(band: Band) -> float:
+    """What its pixels are where no tile lies."""
+    return float(empty_bit(band)) if band.nodata is None else band.nodata
 
 
 def _pieces(outputs: Sequence[Output], band: Band, board: Board, store: str | None) -> Pieces:

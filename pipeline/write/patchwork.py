@@ -100,7 +100,7 @@ def _check_same_pixels(tile: str, grid: Grid, first_id: str, first: Grid) -> Non
 class Patchwork:
     """Rasters laid out in one array (*lead, y, x) that reads only what it is asked for; picklable, opens nothing.
 
-    Where rasters overlap, the first that has a number there gives it; where there is none, `fill`.
+    Where rasters overlap, the first that has a number there gives it; where none has, `fill`, or the last of the codes.
     """
 
     shape: tuple[int, ...]
@@ -111,6 +111,8 @@ class Patchwork:
     read: ReadWindow
     token: str
     """Stands for the content: equal tokens, equal numbers."""
+    empty_bit: int = 0
+    """Of codes: set where there is no number; 0: only `fill` is none."""
 
     @property
     def ndim(self) -> int:
@@ -146,7 +148,10 @@ class Patchwork:
         if first >= last or west >= east:
             return
         target = plane[first - top : last - top, west - left : east - left]
-        empty = np.isnan(target) if math.isnan(self.fill) else target == self.fill
+        if self.empty_bit:
+            empty = (target & self.empty_bit) != 0
+        else:
+            empty = np.isnan(target) if math.isnan(self.fill) else target == self.fill
         if empty.any():
             data = self.read(
                 piece.source,

@@ -62,6 +62,15 @@ def test_of_a_series_every_day_is_found_and_has_all_of_its_layers() -> None:
     assert finder(None, template, lambda _: None)(job("sentinel2"), SERIES, keys(*other)).paths == {}
 
 
+def test_eight_digits_are_a_day_where_there_is_one_and_it_is_of_the_period() -> None:
+    """Whatever folder the file lies in; what else has digits is no file of the series."""
+    days = ("20210601", "20210631", "00000000", "20200601")
+    names = [f"2021/a-{band}-{day}.tif" for band in ("red", "nir") for day in days]
+    for template in ("{period}/a-{layer}.tif", "2021/a-{layer}.tif"):
+        found = paths(None, template, job("sentinel2"), SERIES, *names)
+        assert {*found} == {"red-20210601", "nir-20210601"}
+
+
 def test_tree_cover_folders_are_by_kind() -> None:
     final, ard = "2021/tiles/1036/724/1036X724Y_FINAL.tif", "2021/ard/1036/724/1036X724Y_ard.tif"
     layers = [f"2021/ard/1036/724/1036X724Y_{band}.tif" for band in ("red", "nir")]
@@ -76,7 +85,8 @@ def test_tree_cover_folders_are_by_kind() -> None:
 def test_pictures_of_the_glacier_flow_are_of_their_solar_day_and_period(folder: str) -> None:
     """45 W is three hours behind UTC, so a picture at 02:00 is of the day before; what is of other years stays."""
     names = [f"{folder}S2A_MSIL2A_{time}_N0300_R111.tif" for time in ("20210519T152911", "20210601T020000")]
-    others = (f"{folder}S2A_MSIL2A_20220519T152911_N0300_R111.tif", f"{folder}notes.txt", f"{folder}x/{names[0][-41:]}")
+    names_of = f"{folder}S2A_MSIL2A_{{}}T152911_N0300_R111.tif".format
+    others = (names_of("20220519"), names_of("20219919"), f"{folder}notes.txt", f"{folder}x/{names[0][-41:]}")
     template = "sentinel2/134_Arsuk/template/134_Arsuk.tif"
     of = job("glaciers", "134_Arsuk", lon=-45.0)
     found = paths("glacier-flow", None, of, PICTURES, *names, *others, template)

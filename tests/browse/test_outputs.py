@@ -36,7 +36,7 @@ def served(request: pytest.FixtureRequest, output: Path) -> Iterator[Client]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in server.environment.items():
             patch.setenv(name, value)
-        store = open_store(f"s3://{server.make_bucket('browsed')}/out", endpoint=server.endpoint)
+        store = open_store(f"s3://{server.make_bucket('browsed')}/out")  # the environment names the server
         for path in sorted(path for path in output.rglob("*") if path.is_file()):
             store.put_file(path, path.relative_to(output).as_posix())
         with serving(store) as client:

@@ -10,7 +10,7 @@ import numpy as np
 import rasterio
 from affine import Affine
 
-from pipeline.browse.points import ask_series
+from pipeline.browse.points import ask_series, pixel_of
 from pipeline.browse.shelf import Kept
 from pipeline.read.access import Access
 from pipeline.types import Band, Grid
@@ -35,3 +35,10 @@ def test_where_tiles_overlap_a_series_has_the_first_number_as_a_point_has(tmp_pa
     shelf: Any = SimpleNamespace(access=Access(), kept=lambda _, rows: [there[row] for row in rows])
     (step,) = ask_series(shelf, items_at([(10.0, 40.0, 11.0, 41.0)] * 3), "x", "red", (10.5, 40.5))
     assert step["value"] == 0.7
+
+
+def test_a_grid_whose_longitudes_go_on_beyond_180_is_found_from_either_side() -> None:
+    grid = Grid("EPSG:4326", (1.0, 0.0, 0.0, 0.0, -1.0, 90.0), (180, 360))
+    assert pixel_of(grid, (-154.5, 10.5)) == (79, 205)
+    assert pixel_of(grid, (154.5, 10.5)) == (79, 154)
+    assert pixel_of(GRID, (10.1, 40.9)) == (0, 0) and pixel_of(GRID, (-10.1, 40.9)) is None

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from pipeline.verbs.browse import _names
 from tests.verbs.making import groundswell
 
 
@@ -49,6 +50,19 @@ def test_a_missing_extra_is_named(
     with socket.create_server(("127.0.0.1", 0)) as taken:  # so that a failure does not serve for ever
         assert groundswell("browse", tiny, "--port", taken.getsockname()[1]) == 3
     assert "pip install 'groundswell[browse]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "LOCALHOST", "127.0.0.2", "::1", "192.0.2.7"])
+def test_a_page_is_called_what_it_was_told_to_be(host: str) -> None:
+    """A foreign name that was given its address is none of these."""
+    names = _names(host)
+    assert {"127.0.0.1", "localhost", "[::1]"} < {*names} and "evil.example" not in names
+    assert (f"[{host}]" if ":" in host else host.lower()) in names
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104 (nothing listens)
+def test_on_all_addresses_it_may_have_any_name(host: str) -> None:
+    assert _names(host) == []
 
 
 @contextmanager

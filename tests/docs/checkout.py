@@ -31,6 +31,11 @@ class Checkout:
 
     folder: Path
 
+    @property
+    def state(self) -> str:
+        """Where its runs are remembered: nothing was learned from others'."""
+        return str(self.folder / "state")
+
     def sh(self, *lines: str, **environ: str) -> str:
         """What bash prints, errors too, when it is given these lines."""
         programs = self.folder / ".venv" / "bin"
@@ -41,7 +46,7 @@ class Checkout:
                 **os.environ,
                 "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
                 "PYTHONPATH": str(ROOT),
-                "XDG_STATE_HOME": str(self.folder / "state"),  # nothing was learned from others' runs
+                "XDG_STATE_HOME": self.state,
                 **environ,
             },
             stdout=subprocess.PIPE,
@@ -62,6 +67,7 @@ class Checkout:
         told = io.StringIO()
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(told), redirect_stderr(told):
             patch.chdir(self.folder)
+            patch.setenv("XDG_STATE_HOME", self.state)
             code = main(shlex.split(found[2]))
         assert code == 0, f"{command}:\n{told.getvalue()[-3000:]}"
         return told.getvalue()

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from shapely import box
 
 from pipeline.config import SourceConfig
 from pipeline.config.gdac import Kind
@@ -51,6 +52,7 @@ def test_an_item_is_a_float_and_its_assets_are_its_files(gdac: GdacFolder) -> No
         "argo:dac": "incois",
         "argo:index": "20230101000000",
         "argo:complete": True,
+        "argo:whole": True,
         "argo:roots": [str(gdac.root)],
         "argo:project": "ARGO",
     }
@@ -91,6 +93,25 @@ def test_files_that_no_index_lists_are_told_or_read_with_their_own_dates(shared_
 def test_one_float_of_a_bucket_is_not_all_that_is_known_of_it(gdac: GdacFolder) -> None:
     source = SourceConfig(gdac=(str(gdac.root),), floats=(2902269,))
     assert found_in(source).items[0].properties["argo:complete"] is False
+
+
+def test_what_area_time_and_data_centre_leave_out_of_a_bucket_is_told_beside_it(gdac: GdacFolder) -> None:
+    """Only of buckets that are asked for: the others have no job."""
+    gdac.add(profile(2902268, 1), place=(50, 50))
+    gdac.publish()
+    source = SourceConfig(gdac=(str(gdac.root),))
+    east, third = (box(lon - 1, 0, lon + 1, 60) for lon in (72, 50))
+    for shapes, files, beside in (
+        ((east,), [profile(2902269, 2)], [profile(2902268, 1), profile(2902269, 1)]),
+        ((third,), [profile(2902268, 1)], [profile(2902269, 1), profile(2902269, 2)]),
+    ):
+        (item,) = search_floats("argo", source, selection_of(source, shapes=shapes)).items
+        assert [*item.assets] == files
+        told = item.properties
+        assert (told["argo:complete"], told["argo:whole"], told["argo:beside"].split("\n")) == (True, False, beside)
+    incois = SourceConfig(gdac=(str(gdac.root),), dac=("incois",))
+    told = found_in(incois).items[0].properties
+    assert (told["argo:complete"], told["argo:whole"], "argo:beside" in told) == (True, False, False)
 
 
 def test_the_index_of_a_week_lists_what_changed_and_nothing_else(gdac: GdacFolder) -> None:

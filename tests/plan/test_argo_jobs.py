@@ -60,15 +60,21 @@ def test_a_changed_version_is_a_new_file() -> None:
 
 
 @pytest.mark.parametrize(
-    ("listed", "complete", "told"),
-    [((2902270,), True, ["290226x"]), ((2902269, 2902270), True, []), ((2902270,), False, []), ((), True, [])],
+    ("listed", "complete", "whole", "told"),
+    [
+        ((2902270,), True, True, ["290226x"]),
+        ((2902269, 2902270), True, True, []),
+        ((2902270,), False, True, []),
+        ((2902270,), True, False, []),
+        ((), True, True, []),
+    ],
 )
 def test_a_bucket_of_which_every_float_is_gone_is_told(
-    listed: Sequence[int], complete: bool, told: Sequence[str]
+    listed: Sequence[int], complete: bool, whole: bool, told: Sequence[str]
 ) -> None:
-    """It has no job that could take it away; only an index that lists everything can tell that it is gone."""
+    """It has no job that could take it away; only who asks for all that a whole index lists can tell that."""
     keys = [item_key(job) for job in plan([make_float(2902269), make_float(2902270)]).jobs]
-    items = [replace(make_float(wmo), properties={"argo:complete": complete}) for wmo in listed]
+    items = [replace(make_float(wmo), properties={"argo:complete": complete, "argo:whole": whole}) for wmo in listed]
     notes = left_buckets(ARGO, items, keys)
     assert len(notes) == len(told)
     assert all(f"they stay: {bucket};" in notes[0] for bucket in told)

@@ -40,6 +40,8 @@ class Listed:
     files: Mapping[str, str] = field(default_factory=dict)
     index: str = "20240901000000"
     complete: bool = True
+    beside: tuple[str, ...] = ()
+    """What the index lists too, and is not asked for now."""
     greylist: tuple[str, ...] = ()
     project: str = "ARGO"
 
@@ -69,6 +71,7 @@ class Listed:
             properties={
                 "argo:index": self.index,
                 "argo:complete": self.complete,
+                "argo:beside": "\n".join(self.beside),
                 "argo:roots": [str(self.root)],
                 "argo:project": self.project,
                 "argo:greylist": [row for row in self.greylist if row.startswith(f"{wmo},")],

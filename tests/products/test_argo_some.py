@@ -47,6 +47,19 @@ def test_an_index_of_one_week_only_adds_and_replaces(mirror: Listed, store: Fold
     assert partition(store).footer.index_date == "20240908000000"  # type: ignore[union-attr]
 
 
+def test_what_the_index_lists_and_nobody_asks_for_now_stays(mirror: Listed, store: FolderStore) -> None:
+    """Month by month, or of another area, data centre or parameter; what no index lists any more is dropped."""
+    june, july = mirror.with_file(*R1), mirror.with_file(*R2)
+    other = core("R9900102_001.nc", OLD, cast(1, wmo=9900102))
+    grey = "9900102,PSAL,20240101,,4,drift,IN"
+    publish(replace(june.with_file(*other), greylist=(grey,)), store)
+    publish(replace(july, beside=(R1[0], other[0]), index="20240902000000"), store)
+    assert {(row["wmo"], row["cycle"]) for row in rows(store)} == {(9900101, 1), (9900101, 2), (9900102, 1)}
+    assert partition(store).footer.greylist == (grey,)  # type: ignore[union-attr]
+    publish(replace(july, beside=(other[0],), index="20240903000000"), store)
+    assert {(row["wmo"], row["cycle"]) for row in rows(store)} == {(9900101, 2), (9900102, 1)}
+
+
 @pytest.mark.parametrize("complete", [True, False])
 def test_a_run_of_one_float_keeps_what_the_greylist_says_of_the_others(
     complete: bool, mirror: Listed, store: FolderStore

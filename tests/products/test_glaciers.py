@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+import rioxarray  # noqa: F401 (gives arrays their `.rio`)
 import shapely
 import xarray as xr
 from numpy.typing import NDArray

@@ -45,7 +45,8 @@ def stackstac_layers(raw: list[dict[str, Any]], geobox: GeoBox) -> NDArray[np.ui
         band_coords=False,
     )
     assert cube.shape == (len(raw), len(BANDS), *geobox.shape)
-    return np.asarray(cube.data.compute(scheduler="synchronous"))
+    # On a thread of its own: what it tells GDAL it does not take back, and on the main thread that would hold for all.
+    return np.asarray(cube.data.compute(scheduler="threads", num_workers=1))
 
 
 def our_layers(shared_data: Path, geobox: GeoBox) -> NDArray[np.uint16]:

@@ -33,6 +33,7 @@ from tests.results.made import finish, open_mosaic, plan_of
 HEIGHT = Band("elevation", "int16", -32768, 0.1, 100.0, "m", "Height")
 RED = Band("red", "uint16", 0, 1e-4, description="Red")
 COUNT = Band("count", "uint8", None, description="Observations")
+QA = Band("qa", "uint8", None, description="Quality", flags=((1, "empty"), (2, "input_lost")))
 JUNE = Period("2024-06", datetime(2024, 6, 1, tzinfo=UTC), datetime(2024, 7, 1, tzinfo=UTC))
 JULY = Period("2024-07", datetime(2024, 7, 1, tzinfo=UTC), datetime(2024, 8, 1, tzinfo=UTC))
 STATIC = Period("static", None, None)
@@ -150,6 +151,18 @@ def test_overlapping_tiles_of_any_shape_are_one_mosaic(maker: Maker) -> None:
     whole[:64, :96][one != 0] = one[one != 0]
     np.testing.assert_array_equal(maker.open()["red"].values[0], whole)
     np.testing.assert_array_equal(maker.open_mosaic()["red"].values[0], whole)
+
+
+def test_where_tiles_overlap_the_quality_is_that_of_the_number(maker: Maker) -> None:
+    """Also where the first has none, or another tile lost an input there; where no tile is, nothing was observed."""
+    one, other = np.zeros((64, 96), np.uint16), np.full((64, 96), 7, np.uint16)
+    one[:, 90:] = 5
+    first = np.where(one == 0, 1, 0).astype(np.uint8)
+    maker.add("a", box(0), JUNE, [(one, RED, None), (first, QA, None)])
+    maker.add("b", box(80, 30), JUNE, [(other, RED, None), (np.full((64, 96), 2, np.uint8), QA, None)])
+    for found in (maker.open(), maker.open_mosaic()):
+        red, qa = found["red"].values[0], found["qa"].values[0]
+        assert {*qa[red == 5]} == {0} and {*qa[red == 7]} == {2} and {*qa[red == 0]} == {1}
 
 
 def test_tiles_of_other_pixels_lie_side_by_side(maker: Maker) -> None:

@@ -11,7 +11,10 @@ import pytest
 from pipeline.errors import EXIT_CLAIMED, EXIT_DONE, EXIT_JOBS_FAILED, PreflightError, TransientStoreError
 from pipeline.execute.records.lease import Lease, this_process
 from pipeline.execute.records.runs import REMOVALS
+from pipeline.plan.adopted import PREFIX
 from pipeline.session import Options, open_session
+from pipeline.verbs._repair import repairing
+from pipeline.write.sound import Fault, Remedy
 from pipeline.write.store import FolderStore
 from tests.faults._runs import products
 from tests.verbs.making import files, groundswell, make_output, put, put_run
@@ -162,3 +165,17 @@ def test_nothing_is_withdrawn_from_under_others(output: Path, who: str, capsys: 
     assert code == EXIT_CLAIMED
     assert "repair when it has ended" in capsys.readouterr().err
     assert item.exists() and not list(output.glob("locks/*"))
+
+
+def test_what_was_adopted_beside_what_was_adopted_stays(tmp_path: Path) -> None:
+    """Of another grid, under the same tile and period; only what was made here takes what it replaced with it."""
+    store = FolderStore(str(tmp_path))
+    damaged, sound = (f"items/glaciers/arsuk_2021_{PREFIX}{digit * 24}.json" for digit in "ab")
+    made = f"items/glaciers/arsuk_2021_{'0' * 32}.json"
+    for key, withdrawn, left in ((damaged, {damaged}, {sound}), (made, {made, damaged, sound}, set())):
+        for each in {damaged, sound, key}:
+            store.put_bytes(b"{}", each)
+        with repairing(store) as repair:
+            told, _ = repair([Fault(key, "", key, "1 byte", "2 bytes", Remedy.WITHDRAW)])
+        assert {each for each in (damaged, sound, made) if store.exists(each)} == left
+        assert {line.removeprefix("withdrawn: ").partition(";")[0] for line in told[: len(withdrawn)]} == withdrawn

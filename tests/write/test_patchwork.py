@@ -124,3 +124,15 @@ def test_blocks_never_cross_a_tile() -> None:
     assert blocks(1400, 700) == (512, 188, 512, 188)
     assert blocks(512, 256) == (256, 256)
     assert blocks(2048, 1024) == (512,) * 4
+
+
+def test_codes_are_those_of_the_file_that_has_the_number() -> None:
+    """0 is a good pixel there: what counts is the bit that says empty; where no file lies, it is set."""
+    files = {"one": np.array([[0, 1, 2, 3]], np.uint8), "other": np.array([[2, 0, 0, 1]], np.uint8)}
+    pieces: Pieces = {(): [Piece(0, 0, (1, 4), Source("one")), Piece(0, 0, (1, 4), Source("other"))]}
+
+    def from_files(source: Source, rows: slice, columns: slice) -> Any:
+        return files[source.href][rows, columns]
+
+    array = Patchwork((1, 5), np.dtype("uint8"), 1.0, pieces, from_files, "token", empty_bit=1)
+    assert array[:].tolist() == [[0, 0, 2, 1, 1]]

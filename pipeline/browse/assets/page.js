@@ -7,6 +7,7 @@ import { FLAGS, drawProfile, drawSeries } from './plots.js';
 const $ = (id) => document.getElementById(id);
 const state = { products: [], version: '', told: null, layer: '', place: null, band: '', wmo: 0, floats: [], profiles: [] };
 let asking = 0;
+let looking = 0;
 
 async function ask(path, asked = {}) {
   const answer = await fetch(`api/${path}?${new URLSearchParams(asked)}`);
@@ -92,7 +93,7 @@ async function choosePeriod(current, wanted) {
   }
   drawLayer();
   await look();
-  if (state.place) await showPlace();
+  if (state.place) await showPlace(current);
 }
 
 // Items of floats say roughly where they lie; the floats themselves say it exactly.
@@ -123,10 +124,11 @@ async function look() {
   const box = map.box();
   if (box.south >= box.north) return;
   const asked = { product: $('product').value, ...box };
-  const mine = asking;
+  const mine = ++looking;
+  const stale = () => mine !== looking || asked.product !== $('product').value;
   if (state.told.kind === 'floats') {
     const found = await ask('floats', asked);
-    if (mine !== asking) return;
+    if (stale()) return;
     state.floats = found.floats;
     map.drawOutlines(null);
     map.drawFloats(found.floats, state.wmo, state.profiles);
@@ -136,7 +138,7 @@ async function look() {
     return;
   }
   const found = await ask('items', { ...asked, period: $('period').value });
-  if (mine !== asking) return;
+  if (stale()) return;
   map.drawOutlines(found);
   const far = state.told.kind === 'pixels' && map.view().zoom < state.told.min_zoom;
   const what = `${found.total.toLocaleString('en')} ${found.total === 1 ? 'item' : 'items'} in view`;
