@@ -18,16 +18,17 @@ import rasterio.transform
 import xarray as xr
 from distributed import Client, LocalCluster
 
-from pipeline.demo import build_world
 from pipeline.errors import ConfigError, NothingToDoError, PermanentAssetError
 from pipeline.results.open import open_results
 from pipeline.write.store import Store, open_store
 from tests.results.made import BOTH_STORES, Cog, finish, make, paste, plan_of, read_cogs
 from tests.servers.weed import S3Server
-from tests.worlds import small_world
+from tests.worlds import SmallWorld, small_world
 
 pytestmark = pytest.mark.long
 
+ONE = ("period.end=2024-07-01", "area.bbox=[12.006, 44.871, 12.007, 44.872]")
+"""Tile and month."""
 ZONES = ("EPSG:32632", "EPSG:32633")
 
 
@@ -44,20 +45,18 @@ class Output:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Output:
-    folder = tmp_path_factory.mktemp("made")
-    build_world(folder / "world", px=256)
-    world = small_world(folder / "world", folder)
+def made(demo_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Output:
+    world = small_world(demo_world, tmp_path_factory.mktemp("made"))
     return Output(str(world.output), make(world, BOTH_STORES).prepared.store, {})
 
 
 @pytest.fixture(scope="module", params=["folder", pytest.param("s3", marks=pytest.mark.long)])
-def output(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Output]:
+def output(
+    request: pytest.FixtureRequest, demo_world: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Output]:
     if request.param == "folder":
         yield request.getfixturevalue("made")
         return
-    folder = tmp_path_factory.mktemp("s3")
-    build_world(folder / "world", px=256)
     server: S3Server = request.getfixturevalue("s3_server")
     uri = f"s3://{server.make_bucket('results')}/small"
     with pytest.MonkeyPatch.context() as patch:
@@ -65,7 +64,7 @@ def output(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             if name != "AWS_ENDPOINT_URL":
                 patch.setenv(name, value)
         sets = (BOTH_STORES, f"output={uri}", f"storage.endpoint={server.endpoint}")
-        session = make(small_world(folder / "world", folder), *sets)
+        session = make(small_world(demo_world, tmp_path_factory.mktemp("s3")), *sets)
         yield Output(uri, session.prepared.store, {"endpoint": server.endpoint})
 
 
@@ -160,19 +159,15 @@ def test_without_the_table_the_finished_runs_tell_the_same(copied: Output) -> No
     xr.testing.assert_identical(copied.open().load(), with_table.load())
 
 
-def test_days_open_from_cogs_where_the_table_names_zarr_alone(tmp_path: Path) -> None:
-    build_world(tmp_path / "world", px=256)
-    world = small_world(tmp_path / "world", tmp_path)
-    make(world, BOTH_STORES, "period.end=2024-07-01", "products.0.composite=none")
+def test_days_open_from_cogs_where_the_table_names_zarr_alone(world: SmallWorld) -> None:
+    make(world, BOTH_STORES, *ONE, "products.0.composite=none")
     found = {store: open_results(str(world.output), store=store).load() for store in ("cog", "zarr")}
     assert found["cog"].sizes["time"] > 1
     xr.testing.assert_identical(found["cog"], found["zarr"])
 
 
-def test_days_and_composites_of_one_period_are_never_one_band(tmp_path: Path) -> None:
+def test_days_and_composites_of_one_period_are_never_one_band(world: SmallWorld) -> None:
     """One tile was made again as a time series: its neighbours' medians are no observations of these days."""
-    build_world(tmp_path / "world", px=256)
-    world = small_world(tmp_path / "world", tmp_path)
     make(world, "period.end=2024-07-01")
     series = world.session("period.end=2024-07-01", "products.0.composite=none")
     one = [job for job in series.plan.jobs if job.tile.id == series.plan.jobs[0].tile.id]
@@ -222,11 +217,9 @@ def test_a_missing_zarr_object_is_an_error_and_never_no_data(copied: Output) -> 
         copied.open(store="zarr")["red"].compute()
 
 
-def test_a_pixel_is_read_from_its_own_block(tmp_path: Path) -> None:
+def test_a_pixel_is_read_from_its_own_block(world: SmallWorld) -> None:
     """With every other block of the file destroyed, one block's pixels are still read; a pixel elsewhere is not."""
-    build_world(tmp_path / "world", px=256)
-    world = small_world(tmp_path / "world", tmp_path)
-    session = make(world, "grid.tile_px=1024", "period.end=2024-07-01")
+    session = make(world, "grid.tile_px=1024", *ONE)
     path = next(Path(world.output, "data").rglob("red*.tif"))
     with rasterio.open(path) as source:
         expected = source.read(1)
@@ -250,12 +243,10 @@ def test_a_pixel_is_read_from_its_own_block(tmp_path: Path) -> None:
         found[700, 600].compute()
 
 
-def test_only_current_items_are_shown(tmp_path: Path) -> None:
-    build_world(tmp_path / "world", px=256)
-    world = small_world(tmp_path / "world", tmp_path)
-    first = make(world, "period.end=2024-07-01")
+def test_only_current_items_are_shown(world: SmallWorld) -> None:
+    first = make(world, *ONE)
     before = {key for key, _ in first.prepared.store.list_objects("items/")}
-    make(world, "period.end=2024-07-01", "products.0.bands=[red]", "products.0.indices=[]")
+    make(world, *ONE, "products.0.bands=[red]", "products.0.indices=[]")
     after = {key for key, _ in first.prepared.store.list_objects("items/")}
     assert before < after
     found = open_results(str(world.output), layout="tiles").load()
@@ -288,11 +279,9 @@ def test_no_results_are_an_error(tmp_path: Path) -> None:
         open_results(str(tmp_path))
 
 
-def test_one_of_several_products_must_be_named(tmp_path: Path) -> None:
-    build_world(tmp_path / "world", px=256)
-    world = small_world(tmp_path / "world", tmp_path)
+def test_one_of_several_products_must_be_named(world: SmallWorld) -> None:
     for name in ("one", "two"):
-        make(world, "period.end=2024-07-01", f"products.0.name={name}")
+        make(world, *ONE, f"products.0.name={name}")
     with pytest.raises(ConfigError, match="one, two; choose one with product="):
         open_results(str(world.output))
     assert open_results(str(world.output), "two").attrs["product"] == "two"
