@@ -91,9 +91,10 @@ $(READY): constraints.txt pyproject.toml
 	  echo "Setting up .venv with $$chosen (Python $$version), once: some minutes"; \
 	  $$chosen -m venv --clear .venv || exit 1; \
 	fi
-	@$(RUN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
+	@$(RUN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r constraints.txt
 	@$(RUN)/python -m pip install -qq --disable-pip-version-check --no-build-isolation --no-deps -e .
-	@$(RUN)/python -m pipeline.compiled
+	@# Packages are compiled beside the loops; a file that is no Python for this version stays as it is.
+	@$(RUN)/python -m compileall -qq .venv/lib pipeline cluster & $(RUN)/python -m pipeline.compiled; made=$$?; wait; exit $$made
 	@touch $@
 
 include cluster/cloud.mk

@@ -52,7 +52,7 @@ class Output:
         return found
 
 
-@pytest.fixture(scope="module", params=["folder", pytest.param("s3", marks=pytest.mark.long)])
+@pytest.fixture(scope="module", params=["s3", pytest.param("folder", marks=pytest.mark.full)])
 def output(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Output]:
     """The small world's tiles in both stores, with 1024 pixels, so that overviews are needed, in a folder or on S3."""
     folder = tmp_path_factory.mktemp(request.param)

@@ -31,7 +31,10 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground30:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("px", "metres"), [(2048, 10), (2048, 30), (1024, 100), (512, 250)])
+@pytest.mark.parametrize(
+    ("px", "metres"),
+    [(2048, 10), (512, 250), *(pytest.param(*each, marks=pytest.mark.full) for each in ((2048, 30), (1024, 100)))],
+)
 def test_a_tile_stays_within_its_share_of_a_worker(tmp_path: Path, ground: Ground30, px: int, metres: int) -> None:
     """As one of two tasks of a worker of 2 GB: planned to fit, and no more is used, however coarse the tile is."""
     grid = f"{{kind: utm, tile_px: {px}, resolution_m: {metres}}}"

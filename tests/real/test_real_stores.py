@@ -57,7 +57,13 @@ def compare(root: Path, key: str) -> set[str]:
     return set(where)
 
 
-@pytest.mark.parametrize("composite", COMPOSITES)
+FEW = {"median", "p75", "best_pixel", "geomedian", "none"}
+"""Of each kind one; the others are `full`."""
+
+
+@pytest.mark.parametrize(
+    "composite", [pytest.param(name, marks=() if name in FEW else pytest.mark.full) for name in COMPOSITES]
+)
 def test_both_stores_hold_the_same_numbers(
     composite: str, shared_data: Path, slovenia_items: Path, tmp_path: Path
 ) -> None:
