@@ -17,7 +17,7 @@ from tests.cluster.demo import JOBS, REGIONS, Demo, check_same
 from tests.cluster.processes import Processes
 
 
-@pytest.mark.long
+@pytest.mark.full
 def test_two_regions_on_two_clusters_make_the_same_bytes_as_this_machine(
     demo_world: Path, calm_demo: Demo, tmp_path: Path, processes: Processes
 ) -> None:

@@ -47,11 +47,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Radar, tuple[float,
     return radar, to_degrees.transform(*(TILE @ (PX / 2, PX / 2)))
 
 
-OTHER = pytest.param("prefer: ascending, scale: db, speckle: {size_px: 5}", marks=pytest.mark.full)
-
-
-@pytest.mark.parametrize("entry", ["composite: median", OTHER])
-@pytest.mark.long
+@pytest.mark.parametrize("entry", ["composite: median", "prefer: ascending, scale: db, speckle: {size_px: 5}"])
+@pytest.mark.full
 def test_a_year_of_passes_stays_within_its_share_of_a_worker_of_3_gb(
     world: tuple[Radar, tuple[float, float]], entry: str
 ) -> None:
