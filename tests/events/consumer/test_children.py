@@ -83,7 +83,7 @@ def test_a_child_is_kept_and_given_the_next_batch(processes: Processes, arrivals
     assert children() == [child]
     os.kill(child.pid, signal.SIGKILL)
     # Its first thread may be a zombie while others of it still end: only this tells, and leaves the rest to its parent.
-    until(lambda: os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT), 10, "its end")
+    until(lambda: os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None, 10, "its end")
     told, over = Doing(processes, arrivals, "0.csv").ended()
     assert (told, over) == (["object/arrivals/0.csv: skipped: pass"], Over())
     assert children() != [child]
