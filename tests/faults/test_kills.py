@@ -84,7 +84,7 @@ def resume(case: Case, calm: Tree, what: str) -> None:
     check_invariants(case, calm, finished, Expected())
 
 
-FEW = 4
+FEW = 3
 """Of the points in `make test-long`; a job ended at every step, in one process, is below."""
 POINTS = [
     pytest.param(point, marks=pytest.mark.full if place >= FEW else (), id=str(point))

@@ -87,7 +87,7 @@ class Background:
                 raise
 
 
-@pytest.fixture(params=[pytest.param("folder", marks=pytest.mark.full), "s3"])
+@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.full)])
 def shared(request: pytest.FixtureRequest, faults_world: Path, tmp_path: Path) -> tuple[Case, Store]:
     """A case, and the store of its output for this process."""
     if request.param == "folder":

@@ -126,7 +126,7 @@ def test_two_regions_one_failure_and_what_it_blocks(demo_world: Path, tmp_path: 
         assert {"sentinel2_red", "other_green", "dem_elevation"} <= {*cube.data_vars}
 
 
-@pytest.mark.long
+@pytest.mark.full
 def test_memory_is_what_was_planned(demo_world: Path, tmp_path: Path) -> None:
     """A stack of 2048 px and a model on it, each in a process of its own: no more is used than the plan says."""
     model = models.conv(tmp_path / "conv.onnx", np.ones((8, 4, 3, 3), np.float32))

@@ -75,6 +75,7 @@ def test_both_stores_hold_the_same_numbers(
     check_output(shared_data, output)
 
 
+@pytest.mark.full
 def test_both_stores_hold_the_same_numbers_on_s3(
     shared_data: Path, slovenia_items: Path, tmp_path: Path, s3_environment: None, s3_server: S3Server
 ) -> None:
