@@ -66,12 +66,16 @@ def listing_of(job: Job, footer: Footer | None) -> Listing:
     newer = ""
     if footer is not None:
         whole, roots = complete(job), min((one.roots for one in listed.values()), default=())
-        beside = {path for item in job.items for path in str(item.properties.get(BESIDE) or "").splitlines()}
+        texts = (str(item.properties.get(BESIDE) or "") for item in job.items)
+        # By profile, not by path: the index may list the delayed file by now, and nobody reads that one either.
+        beside = {Candidate(path, "").group for text in texts for path in text.splitlines()}
+        beside -= {one.group for one in listed.values()}
         for known in footer.inputs:
             ours = listed.get(known.path)
-            stays = known.path in beside if whole else ours is None or ours.version < known.version
+            old = Candidate(known.path, known.version, roots)
+            stays = old.group in beside if whole else ours is None or ours.version < known.version
             if known.state != "stale" and stays:
-                listed[known.path] = Candidate(known.path, known.version, roots)
+                listed[known.path] = old
         if beside or not whole:
             mine = {item.id for item in job.items}
             greylist |= {line for line in footer.greylist if line.partition(",")[0].strip() not in mine}

@@ -56,6 +56,8 @@ def test_what_the_index_lists_and_nobody_asks_for_now_stays(mirror: Listed, stor
     publish(replace(july, beside=(R1[0], other[0]), index="20240902000000"), store)
     assert {(row["wmo"], row["cycle"]) for row in rows(store)} == {(9900101, 1), (9900101, 2), (9900102, 1)}
     assert partition(store).footer.greylist == (grey,)  # type: ignore[union-attr]
+    publish(replace(july, beside=(D1[0], other[0]), index="20240902500000"), store)
+    assert (9900101, 1) in {(row["wmo"], row["cycle"]) for row in rows(store)}, "what is delayed by now is not read now"
     publish(replace(july, beside=(other[0],), index="20240903000000"), store)
     assert {(row["wmo"], row["cycle"]) for row in rows(store)} == {(9900101, 2), (9900102, 1)}
 
