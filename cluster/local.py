@@ -11,13 +11,16 @@ from multiprocessing import resource_tracker
 from typing import Any
 
 import dask
-from distributed import Client, LocalCluster, Scheduler
+from distributed import Client, LocalCluster, Scheduler, Status
 
 from cluster.backend import ClusterError, Found
 from cluster.settings import DASK, ENVIRON
 from cluster.spec import ClusterSpec
 
 _LOOK_S = 5.0
+_ENDED = (Status.closed, Status.failed)
+_PATIENT = {"distributed.deploy.lost-worker-timeout": "1 hour"}
+"""Of the cluster's own look after its workers: see `_manned`."""
 
 
 class LocalBackend:
@@ -42,7 +45,7 @@ class LocalBackend:
 
     @contextmanager
     def open(self, spec: ClusterSpec, stop: threading.Event) -> Iterator[Client]:
-        with dask.config.set({**DASK, "distributed.nanny.pre-spawn-environ": ENVIRON}):
+        with dask.config.set({**DASK, **_PATIENT, "distributed.nanny.pre-spawn-environ": ENVIRON}):
             arguments = dict(self.render(spec))
             adapt = arguments.pop("adapt", None)
             try:
@@ -84,17 +87,23 @@ class _LaterDashboard:
 
 @contextmanager
 def _manned(cluster: LocalCluster) -> Iterator[None]:
-    """Workers that are gone are replaced, whatever became of them.
+    """Workers that are gone are replaced, whatever became of them, and none that is on its way back.
 
-    Dask starts a worker anew that crashed, but not one that left in good order; and one that takes longer to come back
-    than its `lost-worker-timeout` of 15 s, as on a busy machine, it strikes off and forgets.
+    Dask starts a worker anew that crashed, but not one that left in good order. One that takes longer to come back than
+    its `lost-worker-timeout` of 15 s, as on a busy machine, it would replace while it comes: the two have one name, so
+    both end, and with them what they had just been given.
     """
     ended = threading.Event()
     loop: Any = cluster.loop
 
+    def replace() -> None:
+        for name in [name for name, nanny in cluster.workers.items() if nanny.status in _ENDED]:
+            del cluster.workers[name]
+        cluster.scale(len(cluster.worker_spec))
+
     def look() -> None:
         while not ended.wait(_LOOK_S):
-            loop.add_callback(lambda: cluster.scale(len(cluster.worker_spec)))
+            loop.add_callback(replace)
 
     thread = threading.Thread(target=look, name="groundswell-manned", daemon=True)
     thread.start()

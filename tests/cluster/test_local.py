@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import resource
@@ -17,7 +18,7 @@ import numpy as np
 import psutil
 import pytest
 import requests
-from distributed import KilledWorker, Worker
+from distributed import KilledWorker, Nanny, Status, Worker
 from distributed.client import default_client
 
 from cluster.backend import ClusterError, open_cluster, render, wait_until
@@ -99,6 +100,13 @@ def _end_worker(folder: Path) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _end_worker_once(folder: Path) -> int:
+    (folder / str(time.monotonic_ns())).touch()
+    if (begun := len(list(folder.iterdir()))) == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return begun
+
+
 def _log_as_a_closing_worker(dask_worker: Worker) -> bool:
     """And whether a thread that is not Python's asks this process for its interpreter, all the time."""
     logging.getLogger("distributed.worker").error("Failed to communicate with scheduler during heartbeat.")
@@ -109,12 +117,34 @@ def _log_as_a_closing_worker(dask_worker: Worker) -> bool:
 def test_a_worker_that_left_in_good_order_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Dask itself would leave the cluster without it: with one worker, a run would wait for nobody."""
     monkeypatch.setattr("cluster.local._LOOK_S", 0.2)
-    soon = dask.config.set({"distributed.deploy.lost-worker-timeout": "500ms"})
-    with soon, open_cluster(replace(SPEC, workers=1)) as client:
+    with open_cluster(replace(SPEC, workers=1)) as client:
         gone = list(client.scheduler_info()["workers"])
         client.retire_workers(gone)
         assert client.submit(os.getpid).result(timeout=60) > 0
         assert gone != list(client.scheduler_info()["workers"])
+
+
+@pytest.mark.long
+def test_a_worker_that_comes_back_late_is_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Another in its place would have its name, and end it: then a task without fault has ended two workers."""
+    monkeypatch.setattr("cluster.local._LOOK_S", 0.2)
+    begun: list[Nanny] = []
+    instantiate = Nanny.instantiate
+
+    async def late(nanny: Nanny) -> Status:
+        begun.append(nanny)
+        if len(begun) > 1:
+            await asyncio.sleep(3)
+        return await instantiate(nanny)
+
+    monkeypatch.setattr(Nanny, "instantiate", late)
+    impatient = dask.config.set({"distributed.deploy.lost-worker-timeout": "500ms"})
+    with impatient, open_cluster(replace(SPEC, workers=1)) as client:
+        assert client.submit(_end_worker_once, tmp_path).result(timeout=60) == 2
+        assert client.submit(_end_worker_once, tmp_path, pure=False).result(timeout=60) == 3
+        time.sleep(1)
+    assert len(begun) == 2
+    assert begun[0] is begun[1]
 
 
 def test_workers_that_are_being_closed_print_nothing(capfd: pytest.CaptureFixture[str]) -> None:

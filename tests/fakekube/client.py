@@ -104,8 +104,11 @@ class FakeKube:
     def delete(self, kind: str, name: str, namespace: str | None = None, grace_s: int | None = None) -> None:
         """grace_s 0: as `kubectl delete --force --grace-period=0`. One that is not there is deleted already."""
         options = {} if grace_s is None else {"gracePeriodSeconds": grace_s}
-        with contextlib.suppress(ApiError) if self.get(kind, name, namespace) is None else contextlib.nullcontext():
+        try:
             self._ask("DELETE", self._path(self._resource(kind), namespace, name), options)
+        except ApiError as error:
+            if error.code != 404:
+                raise
 
     def evict(self, pod: str, namespace: str) -> None:
         """As a drain does. Raises ApiError 429 where a PodDisruptionBudget forbids it."""
