@@ -58,6 +58,8 @@ class ProductPlan:
     """Only some days of each month; None: all."""
     afloat: bool = False
     """Its jobs are buckets of floats, each made anew in place when its files change."""
+    nearest: bool = False
+    """It takes of a scene the pixel that the centre of a tile's pixel lies in, and nothing of the others."""
     whole: bool = False
     """It is made from all that its inputs make, on tiles of its own."""
     tiles: tuple[Tile, ...] | None = None

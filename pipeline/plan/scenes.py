@@ -28,7 +28,7 @@ from pipeline.plan.orders import Order
 from pipeline.plan.outlines import lonlat_outlines, outline_in
 from pipeline.plan.rows import Row, micros
 from pipeline.plan.table import Table
-from pipeline.plan.windows import BEYOND_PX, finest_of_grids, overlap, padded, window_px
+from pipeline.plan.windows import BEYOND_PX, finest_of_grids, half_beside, overlap, padded, window_px
 from pipeline.types import Grid, Item, MemoryPlan, Period, Tile
 
 Grids = tuple[Grid | None, ...]
@@ -67,7 +67,19 @@ def source_jobs(product: ProductPlan, target: Targets, table: Table, budget_byte
             else:
                 empty += 1
     note = f"{product.name}: {empty} of {empty + found} tile-periods have no scene in the catalogue"
-    return [*([note] if empty else []), *(chooser.notes if chooser else [])]
+    beside = _beside(product, target.tiles, scenes.read)
+    return [*([note] if empty else []), *beside, *(chooser.notes if chooser else [])]
+
+
+def _beside(product: ProductPlan, tiles: Sequence[Tile], read: Sequence[Grids]) -> list[str]:
+    """A note where the nearest pixel is none."""
+    distinct = {id(grids): grids for grids in read}.values() if product.nearest else ()
+    crs = half_beside(tiles, {grid for grids in distinct for grid in grids if grid is not None})
+    note = (
+        f"{product.name}: in {crs} the scenes' pixels lie half a pixel beside the grid's on both axes, and "
+        "resampling: nearest leaves every value so far off; resampling: bilinear puts it right"
+    )
+    return [] if crs is None else [note]
 
 
 def sun_ahead(tile: Tile) -> timedelta:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 
 from affine import Affine
@@ -18,6 +18,8 @@ _MARGIN_M, _MARGIN_DEG = 1000.0, 0.01
 """Catalogue footprints are simplified; a scene that misses a tile by less than about a kilometre is still asked."""
 BEYOND_PX = 6
 """What a product may look at beyond its tile's edge: a neighbour, and what that is interpolated from."""
+_HALF = 0.01
+"""Of a pixel: so far from a half a centre is in one pixel as far as anybody can tell."""
 
 
 def window_px(grid: Grid | None, tile: Tile) -> float:
@@ -67,3 +69,27 @@ def padded(geobox: GeoBox, least_px: int = 0) -> GeoBox:
     height, width = geobox.shape.yx
     corner = geobox.transform @ Affine.translation(-across, -down)
     return GeoBox((height + 2 * down, width + 2 * across), corner, geobox.crs)
+
+
+def half_beside(tiles: Iterable[Tile], grids: Iterable[Grid]) -> str | None:
+    """A CRS in which tiles and scenes have pixels of one size, and the centres of one's are the corners of the other's.
+
+    The nearest pixel is one of four there, all equally far, and always the one in the same direction.
+    """
+    places: dict[str, set[tuple[float, ...]]] = {}
+    for tile in tiles:
+        places.setdefault(str(tile.geobox.crs), set()).add(_phase(tile.geobox.transform[:6]))
+    for grid in grids:
+        a, b, across, d, e, down = _phase(grid.transform)
+        for of_tile in places.get(grid.crs, ()):
+            beside = (of_tile[2] - across) % 1, (of_tile[5] - down) % 1
+            same = of_tile[:2] == (a, b) and of_tile[3:5] == (d, e) and b == d == 0
+            if same and max(abs(one - 0.5) for one in beside) < _HALF:
+                return grid.crs
+    return None
+
+
+def _phase(transform: Sequence[float]) -> tuple[float, ...]:
+    """A grid's pixel, and in place of its corner what part of a pixel it is beside a whole number of them."""
+    a, b, c, d, e, f = transform
+    return (a, b, round(c / a % 1, 3), d, e, round(f / e % 1, 3)) if a and e else (a, b, c, d, e, f)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -177,6 +177,26 @@ def _values(
 
 def _window(raster: Raster, asset: Asset, target: Target, decode: Decode) -> NDArray[np.float32]:
     """One window of one band, at full resolution, by the nearest pixel."""
+    values = _part(raster, asset, target, decode)
+    for beyond in _beyond_seam(raster.grid, target):
+        values = np.where(np.isnan(values), _part(raster, asset, beyond, decode), values)
+    return values
+
+
+def _beyond_seam(grid: Grid, target: Target) -> Iterator[Target]:
+    """The same window a turn further on, where it reaches over the seam of a grid that goes once around the globe."""
+    pixel, _, west = grid.transform[:3]
+    crs, corner = target.geobox.crs, target.geobox.transform
+    if crs is None or not crs.geographic or abs(pixel * grid.shape[1] - 360) > abs(pixel) / 2:
+        return
+    first = round((corner.c - west) / pixel)
+    for turn, over in ((360, first < 0), (-360, first + target.shape[1] > grid.shape[1])):
+        if over:
+            yield replace(target, geobox=GeoBox(target.geobox.shape, Affine.translation(turn, 0) @ corner, crs))
+
+
+def _part(raster: Raster, asset: Asset, target: Target, decode: Decode) -> NDArray[np.float32]:
+    """What of a window lies on the raster; NaN elsewhere."""
     pixels = pixel_map(raster.grid, target.geobox)
     window = pixels.window(target.rows, target.cols)
     if window is None:

@@ -72,6 +72,7 @@ class OpticalProduct(Generic[C]):
             out_bytes=2 * len(config.bands) + 3,
             series=config.composite == "none",
             dates=DateChoice(**config.dates.model_dump()) if config.dates else None,
+            nearest=config.resampling == "nearest",
             layers=self._recipe(config).names,
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 
 from pipeline.errors import ConfigError
@@ -32,20 +32,21 @@ def run(options: argparse.Namespace) -> Answer:
     jobs = {job.id: job for job in prepared.plan.jobs if tile in {job.id, job.tile.id}}
     skipped = {skip.job_id: skip for skip in prepared.plan.skipped if tile in {skip.job_id, skip.job_id.split("/")[1]}}
     if not jobs and not skipped:
-        known = sorted(
-            {job.tile.id for job in prepared.plan.jobs} | {s.job_id.split("/")[1] for s in prepared.plan.skipped}
-        )
-        ids = [*known, *(job.id for job in prepared.plan.jobs), *(skip.job_id for skip in prepared.plan.skipped)]
-        near = get_close_matches(tile, ids, 3)
-        meant = f"; closest: {', '.join(near)}" if near else ""
-        raise ConfigError(
-            f"no job of this config is about {tile!r}{meant}; its tiles: {', '.join(known[:20]) or 'none'}"
-        )
+        ids = [*(job.id for job in prepared.plan.jobs), *(skip.job_id for skip in prepared.plan.skipped)]
+        raise ConfigError(_unknown(tile, ids))
     current = current_items(prepared.store)
     lines = [_committed(prepared, skipped[job_id]) for job_id in sorted(skipped)]
     for job_id in sorted(jobs):
         lines += _explain(prepared, jobs[job_id], current.get(job_id))
     return Answer("\n".join(lines))
+
+
+def _unknown(name: str, ids: Sequence[str]) -> str:
+    """ids: of all jobs. Only names of one kind are compared: it takes a while, and a campaign has a million ids."""
+    tiles = sorted({one.split("/")[1] for one in ids})
+    near = get_close_matches(name, ids if "/" in name else tiles, 3)
+    meant = f"; closest: {', '.join(near)}" if near else ""
+    return f"no job of this config is about {name!r}{meant}; its tiles: {', '.join(tiles[:20]) or 'none'}"
 
 
 def _committed(prepared: Prepared, skip: Skip) -> str:

@@ -26,6 +26,22 @@ from tests.products.test_landsat import DROP, GRID, make, median, planned
 from tests.products.test_sentinel2 import written
 
 
+@pytest.mark.parametrize(
+    ("metres", "resampling", "told"),
+    [(30, "nearest", True), (30, "bilinear", False), (10, "nearest", False), (60, "nearest", False)],
+)
+def test_the_plan_tells_where_the_nearest_pixel_is_none(
+    tmp_path: Path, metres: int, resampling: str, *, told: bool
+) -> None:
+    """Landsat's corners are the centres of a grid of 30 m: all four neighbours are equally far, and one is taken."""
+    scenes = LandsatScenes(tmp_path)
+    scenes.add(date(2003, 6, 2))
+    session, _ = planned(scenes.world(metres=metres), "bands=[red]", f"resampling={resampling}")
+    notes = [note for note in session.plan.notes if "half a pixel" in note]
+    assert len(notes) == told
+    assert all("landsat: in EPSG:32633 the scenes' pixels lie half a pixel beside the grid's" in note for note in notes)
+
+
 @pytest.mark.parametrize("resampling", ["nearest", "bilinear", "cubic"])
 def test_a_gap_stays_a_gap_however_scenes_are_resampled(tmp_path: Path, resampling: str) -> None:
     """Missing scan lines are filled by another day or not at all, and cost no input."""

@@ -36,3 +36,7 @@ def test_an_unknown_tile_is_named_with_those_there_are(tmp_path: Path, capsys: p
     _, config = make_world(tmp_path)
     assert groundswell("explain", config, "33N-0-0") == 2
     assert f"its tiles: {TILE}" in capsys.readouterr().err
+    assert groundswell("explain", config, TILE[:-1] + "7") == 2
+    assert f"closest: {TILE};" in capsys.readouterr().err
+    assert groundswell("explain", config, f"sentinel2/{TILE}/2024-16") == 2
+    assert f"closest: sentinel2/{TILE}/2024-06" in capsys.readouterr().err
