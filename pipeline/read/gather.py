@@ -40,34 +40,34 @@ def gather(source: NDArray[Any], corner: Corner, pixels: PixelMap, first: Corner
     strip = _strip(out.view(bits))
     for flat, window in _windows(source.view(bits), corner):
         if pixels.mesh_rows.size:
-            gather_mesh(flat, window, (pixels.mesh_rows, pixels.mesh_cols, pixels.step), first, strip)
+            gather_mesh(flat, (window, first), (pixels.mesh_rows, pixels.mesh_cols, pixels.step), strip)
         else:
-            gather_index(flat, window, (pixels.rows, pixels.cols), first, strip)
+            gather_index(flat, (window, first), (pixels.rows, pixels.cols), strip)
 
 
-def observe(  # noqa: PLR0913 (one inner loop; the arguments are its arrays)
+def observe(
     source: NDArray[Any],
-    corner: Corner,
+    corners: tuple[Corner, Corner],
     pixels: PixelMap,
-    first: Corner,
     mark: tuple[NDArray[np.uint8], int],
     values: tuple[float | None, int],
     out: NDArray[np.uint16],
 ) -> None:
     """Carry one scene's values to the strip `out` (uint16, 0 = none) where its bit is set and nothing stands yet.
 
-    first: (row, column) of the strip. mark: (plane, bit) of its pixels. values: (nodata, shift): nodata and
-    zero are tested first, then the shift is added and the result kept within 1..65534, so that no valid pixel ever
-    becomes nodata. source: any integers. Raises ValueError for others.
+    corners: (row, column) of the source's first pixel, and of the strip's. mark: (plane, bit) of the strip's pixels.
+    values: (nodata, shift): nodata and zero are tested first, then the shift is added and the result kept within
+    1..65534, so that no valid pixel ever becomes nodata. source: any integers. Raises ValueError for others.
     """
     data, rules = _ruled(source, *values)
     marked, strip = _marked(*mark), _strip(out)
+    corner, first = corners
     for flat, window in _windows(data, corner):
         if pixels.mesh_rows.size:
             mesh = (pixels.mesh_rows, pixels.mesh_cols, pixels.step)
-            observe_mesh(flat, window, mesh, first, marked, rules, strip)
+            observe_mesh(flat, (window, first), mesh, marked, rules, strip)
         else:
-            observe_index(flat, window, (pixels.rows, pixels.cols), first, marked, rules, strip)
+            observe_index(flat, (window, first), (pixels.rows, pixels.cols), marked, rules, strip)
 
 
 def admit(

@@ -253,7 +253,8 @@ def place_pixels(found: SourceWindow, want: Want, resampling: str, shift: int, o
     """
     if resampling == "nearest":
         values = 0 if found.nodata is None else found.nodata, shift
-        observe(found.data, found.corner, found.pixels, want.whole_rows.corner, want.mark(), values, out)
+        corners = found.corner, want.whole_rows.corner
+        observe(found.data, corners, found.pixels, want.mark(), values, out)
     else:
         # Zero and negative numbers are no observations, so they may not be mixed into one.
         stored = replace(found, data=as_uint16(found), nodata=0)

@@ -22,6 +22,8 @@ NOWHERE = np.uint32(2**32 - 1)
 Corner = tuple[int, int]
 Window = tuple[int, int, int, int]
 """(top, left, rows, columns) of a window in its source."""
+Frame = tuple[Window, Corner]
+"""The window in its source, and the first pixel of the strip in its target."""
 Index = tuple[NDArray[np.int64], NDArray[np.int64]]
 Mesh = tuple[NDArray[np.float64], NDArray[np.float64], int]
 Rules = tuple[np.uint16, np.uint16, np.uint16, np.uint16, np.uint16]
@@ -31,17 +33,18 @@ Mark = tuple[NDArray[np.uint8], int, np.uint8]
 Strip = tuple[NDArray[Any], int, int, int]
 """(flat array, rows, columns, how far apart its rows are)."""
 
-_WINDOW, _CORNER, _RULES, _MARK = "UniTuple(i8, 4)", "UniTuple(i8, 2)", "UniTuple(u2, 5)", "Tuple((u1[::1], i8, u1))"
+_FRAME = "Tuple((UniTuple(i8, 4), UniTuple(i8, 2)))"
+_RULES, _MARK = "UniTuple(u2, 5)", "Tuple((u1[::1], i8, u1))"
 _GRIDS = {"mesh": "Tuple((f8[:,::1], f8[:,::1], i8))", "index": "UniTuple(i8[::1], 2)"}
 
 
 def _gathers(grid: str) -> Iterator[str]:
-    return (f"u{n}[::1], {_WINDOW}, {_GRIDS[grid]}, {_CORNER}, Tuple((u{n}[::1], i8, i8, i8))" for n in (1, 2, 4, 8))
+    return (f"u{n}[::1], {_FRAME}, {_GRIDS[grid]}, Tuple((u{n}[::1], i8, i8, i8))" for n in (1, 2, 4, 8))
 
 
 def _observes(grid: str) -> Iterator[str]:
     strip = f"{_MARK}, {_RULES}, Tuple((u2[::1], i8, i8, i8))"
-    return (f"u{n}[::1], {_WINDOW}, {_GRIDS[grid]}, {_CORNER}, {strip}" for n in (1, 2))
+    return (f"u{n}[::1], {_FRAME}, {_GRIDS[grid]}, {strip}" for n in (1, 2))
 
 
 @compiled()
@@ -96,8 +99,9 @@ def _mesh_buffers(mesh: Mesh, first: int, cols: int) -> Any:
 
 
 @compiled(*_gathers("mesh"))
-def gather_mesh(source: NDArray[Any], window: Window, mesh: Mesh, first: Corner, strip: Strip) -> None:
+def gather_mesh(source: NDArray[Any], frame: Frame, mesh: Mesh, strip: Strip) -> None:
     """Copy what the window has of a strip of the target that begins at `first`; the rest keeps what it holds."""
+    window, first = frame
     out, rows, cols, stride = strip
     begin, end, places, (y, dy, x, dx) = _mesh_buffers(mesh, first[1], cols)
     step = mesh[2]
@@ -115,10 +119,9 @@ def gather_mesh(source: NDArray[Any], window: Window, mesh: Mesh, first: Corner,
 
 
 @compiled(*_observes("mesh"))
-def observe_mesh(  # noqa: PLR0913 (one inner loop; the arguments are its arrays)
-    source: NDArray[Any], window: Window, mesh: Mesh, first: Corner, mark: Mark, rules: Rules, strip: Strip
-) -> None:
+def observe_mesh(source: NDArray[Any], frame: Frame, mesh: Mesh, mark: Mark, rules: Rules, strip: Strip) -> None:
     """Row by row into a buffer, and from there; where no pixel of a run is marked it is not even asked for."""
+    window, first = frame
     out, rows, cols, stride = strip
     plane, plane_stride, bit = mark
     begin, end, places, (y, dy, x, dx) = _mesh_buffers(mesh, first[1], cols)
@@ -158,10 +161,10 @@ def _held(index: NDArray[np.int64], first: int, count: int, low: int, high: int)
 
 
 @compiled(*_gathers("index"))
-def gather_index(source: NDArray[Any], window: Window, index: Index, first: Corner, strip: Strip) -> None:
+def gather_index(source: NDArray[Any], frame: Frame, index: Index, strip: Strip) -> None:
     """As `gather_mesh`, for grids that map by index; target rows of one source row are copies of the first."""
     out, rows, cols, stride = strip
-    top, left, height, width = window
+    (top, left, height, width), first = frame
     start, stop, consecutive = _held(index[1], first[1], cols, left, left + width)
     before = np.int64(-1)
     for r in range(rows):
@@ -183,13 +186,11 @@ def gather_index(source: NDArray[Any], window: Window, index: Index, first: Corn
 
 
 @compiled(*_observes("index"))
-def observe_index(  # noqa: PLR0913 (one inner loop; the arguments are its arrays)
-    source: NDArray[Any], window: Window, index: Index, first: Corner, mark: Mark, rules: Rules, strip: Strip
-) -> None:
+def observe_index(source: NDArray[Any], frame: Frame, index: Index, mark: Mark, rules: Rules, strip: Strip) -> None:
     """As `observe_mesh`, for grids that map by index; straight from the window where columns are consecutive."""
     out, rows, cols, stride = strip
     plane, plane_stride, bit = mark
-    top, left, height, width = window
+    (top, left, height, width), first = frame
     start, stop, consecutive = _held(index[1], first[1], cols, left, left + width)
     values = np.empty(cols, source.dtype)
     before = np.int64(-1)

@@ -111,7 +111,7 @@ def test_observe_is_a_plain_loop(  # noqa: PLR0913 (drawn)
         value = int(source[rows[place], cols[place]])
         if value > 0 and value != nodata:
             expected[place] = min(max(value + shift, 1), 65_534)
-    observe(source, (0, 0), pixels, (first, 0), (plane, 1 << number), (nodata, shift), out)
+    observe(source, ((0, 0), (first, 0)), pixels, (plane, 1 << number), (nodata, shift), out)
     np.testing.assert_array_equal(out, expected)
 
 
@@ -137,7 +137,7 @@ def test_known_numbers(value: int, nodata: float | None, shift: int, expected: i
     pixels = pixel_map(grid, GeoBox((1, 1), Affine(*grid.transform), "EPSG:32633"))
     out = np.zeros((1, 1), np.uint16)
     one = np.ones((1, 1), np.uint8)
-    observe(np.array([[value]], np.uint16), (0, 0), pixels, (0, 0), (one, 1), (nodata, shift), out)
+    observe(np.array([[value]], np.uint16), ((0, 0), (0, 0)), pixels, (one, 1), (nodata, shift), out)
     assert out[0, 0] == expected
 
 
@@ -146,7 +146,7 @@ def test_of_two_scenes_of_a_day_the_first_wins() -> None:
     out, plane = np.zeros(SHAPE, np.uint16), np.full(SHAPE, 3, np.uint8)
     one, other = np.full(SOURCE, 100, np.uint16), np.full(SOURCE, 200, np.uint16)
     one[2] = 0
-    observe(one, (0, 0), pixels, (0, 0), (plane, 1), (0, 0), out)
-    observe(other, (0, 0), pixels, (0, 0), (plane, 2), (0, 0), out)
+    observe(one, ((0, 0), (0, 0)), pixels, (plane, 1), (0, 0), out)
+    observe(other, ((0, 0), (0, 0)), pixels, (plane, 2), (0, 0), out)
     rows, _ = lookup(pixels)
     np.testing.assert_array_equal(out, np.where(rows < 0, 0, np.where(rows == 2, 200, 100)))

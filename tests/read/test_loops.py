@@ -143,7 +143,7 @@ def test_observe_equals_plain_arithmetic(  # noqa: PLR0913 (drawn)
         seen &= wide != nodata
     expected[seen] = np.clip(np.clip(wide, 0, 2**62) + shift, 1, 65_534)[seen]
     again = out.copy()
-    observe(source, (0, 0), pixels, (0, 0), (plane[:, 2:-3], 8), (nodata, shift), out)
+    observe(source, ((0, 0), (0, 0)), pixels, (plane[:, 2:-3], 8), (nodata, shift), out)
     np.testing.assert_array_equal(out, expected)
     admit(np.where(held, values, 0).astype(dtype), (plane[:, 2:-3], 8), (nodata, shift), again)
     np.testing.assert_array_equal(again, expected)
@@ -180,4 +180,4 @@ def test_what_cannot_be_carried_is_refused() -> None:
     with pytest.raises(ValueError, match="side by side"):
         gather(ones, (0, 0), pixels, (0, 0), np.zeros((4, 8), np.uint8)[:, ::2])
     with pytest.raises(ValueError, match="float32"):
-        observe(ones.astype(np.float32), (0, 0), pixels, (0, 0), (ones, 1), (0, 0), out)
+        observe(ones.astype(np.float32), ((0, 0), (0, 0)), pixels, (ones, 1), (0, 0), out)
