@@ -85,7 +85,8 @@ def quality_rule(level: QualityLevel, flags: tuple[int, ...] | None = None) -> Q
     """The rule of a quality level: `expert` takes everything, `standard` good flags, `research` delayed mode only.
 
     flags: instead of the level's own. Raises ValueError for flags that are not 0 to 9, for none, and beside `expert`.
-    `research` also wants an error of the pressure below 20 dbar, as argopy's user mode of that name does.
+    `research` also takes a pressure only where its error is below 20 dbar, the limit of argopy's mode of that name;
+    argopy leaves out all that was measured there, here it stays beside a pressure that is null.
     """
     if flags is not None and (not flags or not {*flags} <= {*range(10)}):
         raise ValueError(f"flags {[*flags]}: expected one or more of 0 to 9, such as [1, 2, 5, 8]")

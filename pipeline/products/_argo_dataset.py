@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipeline.errors import ConfigError, NothingToDoError
 from pipeline.plan.argo_columns import UNITS
 from pipeline.plan.argo_rules import QualityRule, quality_rule
-from pipeline.products._argo_lazy import NO_FLAG, Best, Column, Reader, chunks_of, lazy_levels, plain
+from pipeline.products._argo_lazy import NO_FLAG, Column, Reader, Taken, chunks_of, lazy_levels, plain
 from pipeline.read.partitions import Heads, Partition, read_heads
 
 if TYPE_CHECKING:
@@ -167,13 +167,17 @@ def _variables(names: Sequence[str], columns: frozenset[str], selection: Selecti
             made[f"{name}_ADJUSTED_QC"] = (Column(f"{column}_adjusted_qc"), "int8", _FLAGS)
             made[f"{name}_ADJUSTED_ERROR"] = (Column(f"{column}_adjusted_error"), kind, error)
         else:
-            made[name] = (Best(column, selection.rule), kind, said)
+            made[name] = (_best(column, column, selection.rule), kind, said)
             made[f"{name}_QC"] = (Column(f"{column}_qc"), "int8", _FLAGS)
-            made[f"{name}_ERROR"] = (Column(f"{column}_error"), kind, error)
+            made[f"{name}_ERROR"] = (_best(f"{column}_error", column, selection.rule), kind, error)
     if not selection.originals:
         depth = {"units": "m", "positive": "down", "standard_name": "depth", "long_name": "Depth (TEOS-10)"}
-        made["DEPTH"] = (Column("depth"), "float32", depth)
+        made["DEPTH"] = (_best("depth", "pres", selection.rule), "float32", depth)
     return made
+
+
+def _best(name: str, parameter: str, rule: QualityRule | None) -> Reader:
+    return Column(name) if rule is None else Taken(name, parameter, rule)
 
 
 def _coordinates(tables: Sequence[pa.Table]) -> Mapping[str, tuple[str, NDArray[Any], dict[str, Any]]]:

@@ -69,28 +69,41 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Best:
-    """Reads best values, and takes out those that a rule does not take: the level's flag, mode and pressure error."""
+class Taken:
+    """Reads what goes with the best values of a parameter; NaN where a rule does not take the value.
+
+    The rule is that of `ops/argo_best.best_values`: what is opened by a rule is what a run by that rule commits.
+    """
 
     name: str
-    rule: QualityRule | None
+    """The column: the parameter itself, its error, or what is computed of it."""
+    parameter: str
+    """In lower case, as columns are named."""
+    rule: QualityRule
 
     def __call__(self, chunk: Chunk) -> NDArray[Any] | None:
-        rule, name = self.rule, self.name
-        if rule is None:
-            return chunk.read([name])[name]
-        read = chunk.read([name, f"{name}_qc", f"{name}_mode", "pres_error"])
-        values, flags, modes, errors = read.values()
+        tests = self._tests()
+        read = chunk.read([*dict.fromkeys((self.name, *tests))])
+        values = read[self.name]
         if values is None:
             return None
         kept = np.ones(len(values), np.bool_)
-        if rule.flags is not None:
-            kept &= np.isin(flags, rule.flags) if flags is not None else False
-        if rule.delayed_only:
-            kept &= modes == "D" if modes is not None else False
-        if rule.pressure_error_dbar is not None:
-            kept &= errors < rule.pressure_error_dbar if errors is not None else False
+        for column, takes in tests.items():
+            found = read[column]
+            kept &= takes(found) if found is not None else False
         return np.where(kept, values, np.nan).astype(values.dtype)
+
+    def _tests(self) -> dict[str, Callable[[NDArray[Any]], NDArray[np.bool_]]]:
+        """What the rule asks of which columns; no others are read."""
+        flags, limit = self.rule.flags, self.rule.pressure_error_dbar
+        tests: dict[str, Callable[[NDArray[Any]], NDArray[np.bool_]]] = {}
+        if flags is not None:
+            tests[f"{self.parameter}_qc"] = lambda found: np.isin(found, flags)
+        if self.rule.delayed_only:
+            tests[f"{self.parameter}_mode"] = lambda found: found == "D"
+        if limit is not None and self.parameter == "pres":
+            tests["pres_error"] = lambda found: found < limit
+        return tests
 
 
 def _block(chunk: Chunk, read: Reader, levels: int, dtype: str) -> NDArray[Any]:
