@@ -179,11 +179,11 @@ def test_a_scheduler_or_worker_that_hangs_is_no_wait_without_end(
     cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither while its versions are asked for nor when the cluster is left."""
-    for name in ("_TRY_S", "_WORKERS_S"):
-        monkeypatch.setattr(module, name, 0.5)
     hung = asyncio.Event()
     with connected(cluster.scheduler_address, None, OWN, threading.Event()) as client:
         check_versions(client, OWN)
+        for name in ("_TRY_S", "_WORKERS_S"):
+            monkeypatch.setattr(module, name, 0.5)
         scheduler: Any = cluster.scheduler
         with monkeypatch.context() as patch:
             patch.setitem(scheduler.handlers, "broadcast", lambda **_: hung.wait())
@@ -202,7 +202,7 @@ def test_a_scheduler_or_worker_that_hangs_is_no_wait_without_end(
 
 def test_a_scheduler_that_is_lost_again_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a bounded time, whatever time the start may take."""
-    monkeypatch.setattr(module, "_ANSWER_S", 0.5)
+    monkeypatch.setattr(module, "_ANSWER_S", 3.0)
     with (
         LocalCluster(n_workers=0, processes=False, protocol="tcp://", dashboard_address="127.0.0.1:0") as cluster,
         connected(cluster.scheduler_address, None, OWN, threading.Event()) as client,

@@ -21,6 +21,7 @@ _POLL_S = 0.1
 _CHUNK = 2**18
 _PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io", "channel.k8s.io")
 _OUTPUT, _STATUS = b"\x01", b"\x03"
+_MAKES_STREAMS_S = 0.5
 
 Fits = Callable[[Json], bool]
 
@@ -153,6 +154,9 @@ async def execute(
     code, output = await run(request.query.getall("command"))
     socket = web.WebSocketResponse(protocols=_PROTOCOLS, max_msg_size=0)
     await socket.prepare(request)
+    # kubectl before 1.33 reads while it still makes the streams to read into, and drops what comes before
+    # them (kubernetes/kubernetes#131203). On a node it has the time that a process takes to start.
+    await asyncio.sleep(_MAKES_STREAMS_S)
     await socket.send_bytes(_OUTPUT + output.encode())
     status: Json = {"metadata": {}, "status": "Success"}
     if code:

@@ -163,9 +163,9 @@ def test_a_cluster_that_cannot_come_up_says_why_and_leaves_nothing(kube: FakeKub
         namespace,
         image="registry.example.org/missing:1",
         values={"autoscaling": {"mode": "none"}},
-        start_timeout_s=4,
+        start_timeout_s=8,
     )
-    with pytest.raises(ClusterError, match=r"region eu-central-1.*within 4 s .*ErrImagePull"), open_cluster(spec):
+    with pytest.raises(ClusterError, match=r"region eu-central-1.*within 8 s .*ErrImagePull"), open_cluster(spec):
         pass
     assert kube.everything(namespace) == []
 

@@ -124,7 +124,7 @@ def test_a_batch_ends_with_its_pod_and_with_whoever_waits_for_it(
     batch = Batch(Where(arrivals.config), "csv", ("object/arrivals/0.csv",))
     told: list[Ended] = []
     stop = threading.Event()
-    threading.Timer(3, stop.set).start()
+    threading.Timer(6, stop.set).start()
     assert pods.Pods(config, slow).run(batch, told.append, stop, 60) == Over("it was asked to end")
     assert caplog.text.count("its pod has not begun: ") == 1 and "ImagePull" in caplog.text
     check_empty(kube, namespace)
