@@ -119,7 +119,7 @@ def test_what_does_not_end_in_time_is_named_and_not_blamed(tmp_path: Path) -> No
 
 def test_a_scheduler_that_hangs_in_the_end_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The hook's time is counted: what it sits out, the worker's process lacks."""
-    monkeypatch.setattr(module, "_REACH_S", 0.5)
+    monkeypatch.setattr(module, "_REACH_S", 2.0)
 
     async def body(scheduler: Scheduler, client: Client, workers: list[Worker]) -> None:
         hung = asyncio.Event()

@@ -151,20 +151,25 @@ def test_what_may_pass_is_tried_again_and_nothing_else(tmp_path: Path, rule: Rul
 
 
 SLOW: dict[str, tuple[Answer, str]] = {
-    "stalled": (Answer(delay_s=1.5), "nothing came for 0.3 s"),
+    "stalled": (Answer(delay_s=4), "nothing came for 1 s"),
     "trickling": (Answer(trickle_s=0.02), "less than 1000 bytes a second"),
 }
 
 
 @pytest.mark.parametrize(("answer", "words"), SLOW.values(), ids=SLOW)
 def test_a_mirror_that_stalls_or_trickles_is_left(tmp_path: Path, answer: Answer, words: str) -> None:
-    patience = replace(QUICK, timeout_s=0.3, retries=0)
+    """The other mirror is a folder, so that on a busy machine no time is too short for it."""
+    patience = replace(QUICK, timeout_s=1, retries=0)
     files = {path_of(1): profile_bytes(1)}
-    with run_faulty(served(files), always(answer)) as slow, run_faulty(served(files)) as good:
-        alone = fetch_all(gdac_of(f"{slow.address}/pub", patience=patience), files, tmp_path)[path_of(1)]
+    folder = tmp_path / "good"
+    (folder / path_of(1)).parent.mkdir(parents=True)
+    (folder / path_of(1)).write_bytes(files[path_of(1)])
+    with run_faulty(served(files), always(answer)) as slow:
+        alone = fetch_all(gdac_of(f"{slow.address}/pub", patience=patience), files, tmp_path / "to")[path_of(1)]
         assert alone.state == "failed" and words in alone.cause
-        both = gdac_of(f"{slow.address}/pub", f"{good.address}/pub", patience=patience)
-        assert fetch_all(both, files, tmp_path)[path_of(1)].state == "fetched"
+        both = replace(gdac_of(f"{slow.address}/pub", str(folder), patience=patience), folder=QUICK)
+        got = fetch_all(both, files, tmp_path / "to")[path_of(1)]
+    assert (got.state, got.mirror) == ("fetched", str(folder))
 
 
 @pytest.mark.parametrize("word", ["nan", "-inf", "Wed, 21 Oct 2026 07:28:00 GMT", "-5", "1e-3"])

@@ -54,8 +54,8 @@ def test_what_is_never_taken_ends_as_a_dead_letter(sns: Sns) -> None:
 
 
 def test_no_answer_in_time_is_none(sns: Sns) -> None:
-    policy = Policy(delays_s=(20,), speed=1000, timeout_s=0.2)
-    with run_receiver(lambda number, _body: (200, {}, 0.6 if number == 0 else 0.0)) as receiver:
+    policy = Policy(delays_s=(20,), speed=1000, timeout_s=1.0)
+    with run_receiver(lambda number, _body: (200, {}, 3.0 if number == 0 else 0.0)) as receiver:
         subscription = sns.subscribe(receiver.url, "slow", confirm=False, policy=policy)
         sns.publish("x", "slow")
         sns.settle()

@@ -57,7 +57,7 @@ def test_a_body_may_have_one_mebibyte_and_not_a_byte_more(stage: Stage) -> None:
 
 def test_a_request_must_have_come_within_ten_seconds(stage: Stage, tmp_path: Path) -> None:
     assert ListenConfig().read_timeout_s == 10
-    with serve_listener(rules_of(tmp_path, stage.sns, {"read_timeout_s": 0.3})) as listener:
+    with serve_listener(rules_of(tmp_path, stage.sns, {"read_timeout_s": 1.0})) as listener:
         began_s = time.monotonic()
         answer = listener.ask(b"POST /sns HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{")
         assert (answer.status, answer.body) == (408, b"the request did not come in time\n")
