@@ -150,16 +150,17 @@ def test_what_may_pass_is_tried_again_and_nothing_else(tmp_path: Path, rule: Rul
     assert bool(got.cause) == (state != "fetched")
 
 
-SLOW: dict[str, tuple[Answer, str]] = {
-    "stalled": (Answer(delay_s=4), "nothing came for 1 s"),
-    "trickling": (Answer(trickle_s=0.02), "less than 1000 bytes a second"),
+SLOW: dict[str, tuple[Answer, float, str]] = {
+    "stalled": (Answer(delay_s=4), 1, "nothing came for 1 s"),
+    "trickling": (Answer(trickle_s=0.02), 3, "less than 1000 bytes a second"),
 }
+"""What it does, the time that it has, and what is told of it."""
 
 
-@pytest.mark.parametrize(("answer", "words"), SLOW.values(), ids=SLOW)
-def test_a_mirror_that_stalls_or_trickles_is_left(tmp_path: Path, answer: Answer, words: str) -> None:
+@pytest.mark.parametrize(("answer", "timeout_s", "words"), SLOW.values(), ids=SLOW)
+def test_a_mirror_that_stalls_or_trickles_is_left(tmp_path: Path, answer: Answer, timeout_s: float, words: str) -> None:
     """The other mirror is a folder, so that on a busy machine no time is too short for it."""
-    patience = replace(QUICK, timeout_s=1, retries=0)
+    patience = replace(QUICK, timeout_s=timeout_s, retries=0)
     files = {path_of(1): profile_bytes(1)}
     folder = tmp_path / "good"
     (folder / path_of(1)).parent.mkdir(parents=True)
