@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.mirror import http
 from tests.mirror.gdacs import QUICK, fetch_all, files_below, gdac_of, path_of, profile_bytes
 from tests.mirror.rawhttp import RESET, run_raw
 from tests.servers.faulty import run_faulty
@@ -51,9 +52,10 @@ def test_a_hostile_server_costs_its_own_files_only(tmp_path: Path, answer: bytes
         assert fetch_all(gdac_of(hostile, good.address), files, tmp_path)[path_of(1)].state == "fetched"
 
 
-def test_headers_that_trickle_are_not_waited_for(tmp_path: Path) -> None:
+def test_headers_that_trickle_are_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Though no byte is late: the answer would take ten seconds, where a mirror has three."""
-    patience = replace(QUICK, timeout_s=1, retries=0)
+    monkeypatch.setattr(http, "ANSWER_TIMES", 1)
+    patience = replace(QUICK, timeout_s=3, retries=0)
     with run_raw([b"HTTP/1.1 200 OK\r\nX: " + b"a" * 500 + WHOLE[15:]], byte_s=0.02) as address:
         got = fetch_all(gdac_of(address, patience=patience), [path_of(1)], tmp_path)[path_of(1)]
     assert got.state == "failed" and "no answer within 3 s" in got.cause
