@@ -9,6 +9,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -270,11 +271,18 @@ def test_the_demo_on_two_clusters_makes_the_same_bytes_as_this_machine(
     section = {"backend": "kubernetes", "image": "groundswell:test", "namespace": namespace, **sizes}
     there = Demo(tmp_path / "there", demo_world, {"default": section}, operator.environ)
     run = there.start()
-    operator.until(lambda: len(list(there.output.rglob("data/**/*.tif"))) > 5, 100, "the first files")
-    for region, grace_s in zip(REGIONS, (None, 0), strict=True):
-        pods = operator.list("pods", namespace, f"{WORKERS},groundswell.io/region={region}")
-        operator.delete("pods", pods[0]["metadata"]["name"], namespace, grace_s=grace_s)
-    finished = run.wait()
+    try:
+        run.until(lambda: len(list(there.output.rglob("data/**/*.tif"))) > 5, "no first files")
+        for region, grace_s in zip(REGIONS, (None, 0), strict=True):
+            labels = f"{WORKERS},groundswell.io/region={region}"
+            pods = operator.until(partial(operator.list, "pods", namespace, labels), what=f"workers of {region}")
+            operator.delete("pods", pods[0]["metadata"]["name"], namespace, grace_s=grace_s)
+        finished = run.wait()
+    except (AssertionError, TimeoutError) as error:
+        error.add_note(operator.describe())
+        raise
+    finally:
+        run.end()
     assert finished.code == 0, finished.text
     assert finished.counts()["done"] == JOBS
     check_empty(operator, namespace)

@@ -81,9 +81,10 @@ class Running:
         """Wait for something that the run does; ends it and fails when it does not come, or the run ends before."""
         try:
             within(RUN_TIMEOUT_S, lambda: condition() or self.process.poll() is not None, problem)
-            assert condition(), self.log.read_text(errors="replace")
-        except AssertionError:
+            assert condition(), f"{problem}: the run ended before, with code {self.process.returncode}"
+        except AssertionError as error:
             self.end()
+            error.add_note(self.log.read_text(errors="replace"))
             raise
 
     def wait(self, timeout: float = RUN_TIMEOUT_S) -> Finished:
