@@ -151,7 +151,8 @@ def await_operator(kube: Kube, name: str, stop: threading.Event) -> None:
         min(_OPERATOR_S, spec.start_timeout_s),
         lambda: (
             f"no operator took notice of DaskCluster {name} ({kube.place}). Is it installed, and does it watch that "
-            f"namespace? {_INSTALL}"
+            f"namespace? {_INSTALL}. One that runs may have lost its watch: kubectl rollout restart deployment "
+            "--namespace dask-operator"
         ),
     )
     if phase == "Error":

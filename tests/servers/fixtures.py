@@ -39,6 +39,6 @@ def s3_environment(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Se
         monkeypatch.setenv(name, value)
     # A client that somebody made before, without these credentials, must not be handed out again. It stays, as it would
     # without tests: s3fs closes no client of Zarr's, and the collector would tell of that in whatever test comes next.
-    _FORMER.extend(s3fs.S3FileSystem._cache.values())  # noqa: SLF001 (there is no other way to them)
+    _FORMER.extend(s3fs.S3FileSystem._cache.values())
     s3fs.S3FileSystem.clear_instance_cache()
     return s3_server
