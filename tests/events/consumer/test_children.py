@@ -93,6 +93,7 @@ def test_a_child_that_dies_is_the_end_of_its_batch_alone(processes: Processes, a
     slow = Doing(processes, arrivals, "slow.csv")
     until(lambda: bool(children()), 10, "its process")
     [busy] = children()
+    busy.suspend()  # so that it is not done before, however fast the machine is
     assert Doing(processes, arrivals, "0.csv").ended() == (["object/arrivals/0.csv: pass"], Over())
     busy.kill()
     told, over = slow.ended()
@@ -103,16 +104,16 @@ def test_a_child_that_dies_is_the_end_of_its_batch_alone(processes: Processes, a
 def test_a_batch_that_takes_too_long_is_ended_with_all_that_it_started(
     processes: Processes, arrivals: Arrivals
 ) -> None:
+    assert Doing(processes, arrivals, "0.csv").ended() == (["object/arrivals/0.csv: pass"], Over())
+    [batch] = children()
+    [reader] = batch.children()
+    reader.suspend()  # so that the next never ends, however fast the machine is
     since_s = time.monotonic()
-    others = psutil.Process().children(recursive=True)
-    slow = Doing(processes, arrivals, "slow.csv", timeout_s=2)
-    until(lambda: bool(children()), 10, "its process")
-    started = set(psutil.Process().children(recursive=True)) - {*others}
-    told, over = slow.ended()
+    told, over = Doing(processes, arrivals, "slow.csv", timeout_s=2).ended()
     assert (told, over.died) == ([], True)
     assert over.cause == "it took longer than `jobs.timeout_s`, 2 s, and was ended"
     assert time.monotonic() - since_s < 20
-    assert psutil.wait_procs(started, timeout=5)[1] == []
+    assert psutil.wait_procs([batch, reader], timeout=5)[1] == []
 
 
 def test_a_batch_that_is_asked_to_end_does(processes: Processes, arrivals: Arrivals) -> None:
